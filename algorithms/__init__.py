@@ -1,0 +1,1 @@
+"""Learners of the PPO family and the baselines they are compared with."""

@@ -1,0 +1,1 @@
+"""Baselines that work on any environment: random actions and searches over answers."""

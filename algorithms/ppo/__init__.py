@@ -1,0 +1,1 @@
+"""Proximal policy optimisation as stable-baselines3 has it."""

@@ -1,0 +1,90 @@
+"""Options: dataclass fields that carry their meaning, unit and allowed values.
+
+A config dataclass is the one list of an environment's or algorithm's options: Hydra's schema, the error messages and
+the printed tables are all read from it. This module imports the standard library only, so that composing stays fast.
+"""
+
+import dataclasses
+import difflib
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from .. import UserError
+
+
+def option(
+    default: Any,
+    meaning: str,
+    *,
+    unit: str = "",
+    choices: Sequence[Any] = (),
+    minimum: float | None = None,
+    above: float | None = None,
+    maximum: float | None = None,
+    below: float | None = None,
+) -> Any:
+    """Declare a dataclass field with its meaning, unit and allowed values.
+
+    ``minimum`` and ``maximum`` are inclusive, ``above`` and ``below`` exclusive. ``None`` as a value is allowed
+    wherever the field's type allows it and is never compared with a bound. Mutable defaults are copied for every
+    instance.
+    """
+    metadata = {
+        "meaning": meaning,
+        "unit": unit,
+        "choices": tuple(choices),
+        "minimum": minimum,
+        "above": above,
+        "maximum": maximum,
+        "below": below,
+    }
+    if isinstance(default, list | dict):
+        return field(default_factory=lambda: type(default)(default), metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+class OptionError(UserError):
+    """An option's value is not allowed; the message begins with the option's name."""
+
+
+@dataclass(kw_only=True)
+class Options:
+    """Base of every config dataclass: checks each option against its declared values when it is made."""
+
+    def __post_init__(self) -> None:
+        for entry in dataclasses.fields(self):
+            check_option(entry, getattr(self, entry.name))
+
+
+def check_option(entry: dataclasses.Field[Any], value: Any) -> None:
+    """Raise :class:`OptionError` where ``value`` is outside what the field ``entry`` declares."""
+    allowed = entry.metadata
+    if value is None or not allowed:
+        return
+    if allowed["choices"] and value not in allowed["choices"]:
+        raise OptionError(f"{entry.name}={value}: choose one of {', '.join(map(str, allowed['choices']))}.")
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return
+    if not math.isfinite(value):
+        raise OptionError(f"{entry.name}={value}: give a finite number.")
+    unit = f" {allowed['unit']}" if allowed["unit"] else ""
+    for bound, holds, words in (
+        ("minimum", lambda limit: value >= limit, "at least"),
+        ("above", lambda limit: value > limit, "greater than"),
+        ("maximum", lambda limit: value <= limit, "at most"),
+        ("below", lambda limit: value < limit, "less than"),
+    ):
+        limit = allowed[bound]
+        if limit is not None and not holds(limit):
+            raise OptionError(f"{entry.name}={value}: give a value of {words} {limit:g}{unit}.")
+
+
+def nearest(name: str, valid: Iterable[str], count: int = 3) -> str:
+    """Return the valid names closest to a mistyped one, or all of them if none is close, as a phrase."""
+    names = sorted(valid)
+    close = difflib.get_close_matches(name, names, n=count, cutoff=0.5)
+    if close:
+        return "did you mean " + " or ".join(close) + "?"
+    return "choose one of " + ", ".join(names) + "."

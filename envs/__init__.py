@@ -1,0 +1,1 @@
+"""Biological simulators as batched Gymnasium environments."""

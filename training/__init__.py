@@ -1,0 +1,1 @@
+"""One training run: its loop, directory, checkpoints, trackers and display."""
