@@ -1,0 +1,228 @@
+"""Variants: runs that differ in their seed alone, and the short labels that tell variants apart."""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import yaml  # type: ignore[import-untyped]
+
+from .. import UserError
+from .records import RunRecord, Status
+
+# What makes two runs the same experiment, beside the seed; `bioppo train` compares the same keys.
+SCIENTIFIC_KEYS = ("env", "algo", "budget", "evaluation")
+
+# The value of a key that a config lacks, where another config of the same environment and algorithm has it.
+UNSET = "unset"
+
+
+@dataclass(frozen=True)
+class Variant:
+    """The runs of one config, one per seed.
+
+    Attributes
+    ----------
+    label
+        Short, and unlike every other variant's.
+    settings
+        Flattened keys in which the variants differ, such as ``algo.learning_rate``, with this variant's values; a key
+        that this variant's algorithm or environment does not have is missing.
+    runs
+        Ordered by seed.
+    """
+
+    label: str
+    settings: Mapping[str, Any]
+    runs: tuple[RunRecord, ...]
+
+    @property
+    def env_name(self) -> str:
+        """The environment's name."""
+        return self.runs[0].env_name
+
+    @property
+    def algo_name(self) -> str:
+        """The algorithm's name."""
+        return self.runs[0].algo_name
+
+    @property
+    def finished(self) -> tuple[RunRecord, ...]:
+        """The runs that have a result."""
+        return tuple(run for run in self.runs if run.status == "finished")
+
+    def seeds(self, status: Status) -> tuple[int, ...]:
+        """Return the seeds of the runs that ended so."""
+        return tuple(run.seed for run in self.runs if run.status == status)
+
+
+def variants(runs: Sequence[RunRecord]) -> list[Variant]:
+    """Group runs whose configs are equal apart from the seed, label the groups and order them naturally.
+
+    Runs that were given different ``variant`` names stay apart even if their configs are equal: a row of an ablation
+    may repeat the reference. The order is by environment, given name, algorithm and then the differing values in the
+    order of the config, numbers as numbers.
+
+    Raises
+    ------
+    UserError
+        If one config was run twice with the same seed.
+    """
+    groups: dict[tuple[str, str], dict[int, RunRecord]] = {}
+    for run in runs:
+        members = groups.setdefault((given_name(run), canonical(scientific(run))), {})
+        if run.seed in members:
+            raise UserError(
+                f"{members[run.seed].path} and {run.path}: the same config with the same seed {run.seed}; "
+                "give a directory that holds only one of them."
+            )
+        members[run.seed] = run
+    members_of_groups = [tuple(members[seed] for seed in sorted(members)) for members in groups.values()]
+    configs = [flatten(members[0]) for members in members_of_groups]
+    differing = differing_keys(configs)
+    names = [given_name(members[0]) for members in members_of_groups]
+    labels = unique_labels(names, automatic_labels(configs, differing))
+    keys = [key for key in key_order(configs) if any(key in some for some in differing)]
+    found = [
+        Variant(label, {key: config[key] for key in keys if key in config}, members)
+        for label, config, members in zip(labels, configs, members_of_groups, strict=True)
+    ]
+    return sorted(found, key=lambda variant: natural_order(variant, keys))
+
+
+def scientific(run: RunRecord) -> dict[str, Any]:
+    """Return the part of a run's config that makes it the experiment it is, without the seed."""
+    return {key: run.config[key] for key in SCIENTIFIC_KEYS if key in run.config}
+
+
+def given_name(run: RunRecord) -> str:
+    """Return the name that the study gave to the run's variant, or nothing."""
+    return str(run.config.get("variant") or "")
+
+
+def canonical(value: Any) -> str:
+    """Write a config value so that equal values, and only they, give equal text; 5 and 5.0 are equal."""
+    return json.dumps(without_whole_floats(value), sort_keys=True, default=str)
+
+
+def without_whole_floats(value: Any) -> Any:
+    """Replace floats without a fractional part by integers, at any depth."""
+    if isinstance(value, Mapping):
+        return {str(key): without_whole_floats(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [without_whole_floats(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def flatten(run: RunRecord) -> dict[str, Any]:
+    """Return the scientific config with dotted keys, with both names filled in; lists stay whole."""
+    flat: dict[str, Any] = {"env.name": run.env_name, "algo.name": run.algo_name}
+
+    def walk(node: Mapping[str, Any], prefix: str) -> None:
+        for key, value in node.items():
+            if isinstance(value, Mapping) and value:
+                walk(value, f"{prefix}{key}.")
+            else:
+                flat.setdefault(f"{prefix}{key}", value)
+
+    walk(scientific(run), "")
+    return flat
+
+
+def key_order(configs: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return every key of the configs once, in the order in which they first stand."""
+    return list(dict.fromkeys(key for config in configs for key in config))
+
+
+def differing_keys(configs: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+    """Return for each config the keys that tell it from the others, in the config's order.
+
+    The names differ or not among all configs. A key of the algorithm is compared among configs of the same environment
+    and algorithm: what only another algorithm has, or sets otherwise, is implied by its name. Everything else (the
+    environment, the budget, the evaluation) is compared among all configs of the same environment, because algorithms
+    that were not given the same task or budget must not stand side by side unmarked.
+    """
+
+    def companions(key: str, config: Mapping[str, Any]) -> tuple[Any, ...]:
+        if key in ("env.name", "algo.name"):
+            return (key,)
+        if key.startswith("algo."):
+            return key, config["env.name"], config["algo.name"]
+        return key, config["env.name"]
+
+    keys = key_order(configs)
+    values: dict[tuple[Any, ...], set[str]] = {}
+    for config in configs:
+        for key in keys:
+            values.setdefault(companions(key, config), set()).add(canonical(config.get(key, UNSET)))
+    return [[key for key in keys if len(values[companions(key, config)]) > 1] for config in configs]
+
+
+def automatic_labels(configs: Sequence[Mapping[str, Any]], differing: Sequence[Sequence[str]]) -> list[str]:
+    """Return a label for each config from its names and values at the keys that tell it from the others."""
+    short_keys = shortened(key_order(configs))
+    labels = []
+    for config, keys in zip(configs, differing, strict=True):
+        parts = [
+            str(config[key])
+            if key in ("env.name", "algo.name")
+            else f"{short_keys[key]}={written(config.get(key, UNSET))}"
+            for key in keys
+        ]
+        labels.append(", ".join(parts) or str(config["algo.name"]))
+    return labels
+
+
+def unique_labels(names: Sequence[str], automatic: Sequence[str]) -> list[str]:
+    """Return the given names where there are any, else the automatic labels; names given twice get both."""
+    labels = [name or label for name, label in zip(names, automatic, strict=True)]
+    count = Counter(labels)
+    return [
+        f"{name} ({label})" if name and count[name] > 1 else name or label
+        for name, label in zip(names, automatic, strict=True)
+    ]
+
+
+def shortened(keys: Iterable[str]) -> dict[str, str]:
+    """Map each dotted key to itself without ``env.`` or ``algo.``, unless two keys would then look alike."""
+    short = {key: re.sub(r"^(env|algo)\.", "", key) for key in keys}
+    count = Counter(short.values())
+    return {key: name if count[name] == 1 else key for key, name in short.items()}
+
+
+def written(value: Any) -> str:
+    """Write a value as one types it in YAML: ``null``, ``true``, ``0.0003``, ``[1, 2]``."""
+    if isinstance(value, str):
+        return value if is_plain(value) else json.dumps(value)
+    if isinstance(value, float):
+        return repr(value)
+    return json.dumps(value, default=str)
+
+
+def is_plain(text: str) -> bool:
+    """Say whether YAML reads a text back as itself: ``relu`` but not ``null``, ``12`` or ``[a``."""
+    try:
+        return bool(yaml.safe_load(text) == text)
+    except yaml.YAMLError:
+        return False
+
+
+def natural_order(variant: Variant, keys: Iterable[str]) -> list[tuple[Any, ...]]:
+    """Return what variants are ordered by: environment, given name, algorithm, then the differing values."""
+    named = (variant.env_name, given_name(variant.runs[0]), variant.algo_name)
+    return [natural(value) for value in named] + [
+        natural(variant.settings[key]) if key in variant.settings else (-1,) for key in keys
+    ]
+
+
+def natural(value: Any) -> tuple[Any, ...]:
+    """Return a sort key that puts null first, then numbers by size, then text with the numbers in it by size."""
+    if value is None:
+        return (0,)
+    if isinstance(value, int | float):
+        return 1, float(value)
+    # With one capturing group the odd pieces are the numbers, so that like is always compared with like.
+    pieces = re.split(r"(\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)", str(value))
+    return 2, *(float(piece) if place % 2 else piece.casefold() for place, piece in enumerate(pieces))
