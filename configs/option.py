@@ -88,3 +88,20 @@ def nearest(name: str, valid: Iterable[str], count: int = 3) -> str:
     if close:
         return "did you mean " + " or ".join(close) + "?"
     return "choose one of " + ", ".join(names) + "."
+
+
+@dataclass(kw_only=True)
+class EnvConfig(Options):
+    """What every environment's config has."""
+
+    _target_: str = option("", "dotted name of the environment's class")
+    name: str = option("", "name of the environment in directories and tables")
+    num_envs: int = option(64, "copies stepped together while training", minimum=1)
+
+
+@dataclass(kw_only=True)
+class AlgorithmConfig(Options):
+    """What every algorithm's config has."""
+
+    _target_: str = option("", "dotted name of its builder")
+    name: str = option("", "name of the algorithm in directories and tables")

@@ -1,1 +1,67 @@
-"""Biological simulators as batched Gymnasium environments."""
+"""Biological simulators as batched Gymnasium environments.
+
+Importing this package registers the Gymnasium ids, such as ``bioppo/Kinetic-v0``.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from .. import UserError
+from ..configs.option import nearest
+from .gymnasium_ids import register_ids
+
+if TYPE_CHECKING:
+    from ..configs.option import EnvConfig
+    from .batched import BatchedEnv
+
+CONFIGS = {"kinetic": "bioppo.envs.kinetic.config.KineticConfig"}
+"""Where each environment's config dataclass stands; its module imports nothing heavy."""
+
+register_ids(CONFIGS)
+
+
+def make_env(name: str, *, num_envs: int = 64, seed: int = 0, split: str = "train", **options: Any) -> "BatchedEnv":
+    """Build an environment by its name, for use without the command line.
+
+    Parameters
+    ----------
+    name
+        For example ``"kinetic"``.
+    num_envs
+        Number of copies that are stepped together.
+    seed
+        Whole number; copy ``i`` depends on it and on ``i`` alone.
+    split
+        ``"train"``, ``"validation"`` or ``"test"``.
+    **options
+        Fields of the environment's config, as ``bioppo train env=NAME --cfg job`` shows them.
+
+    Raises
+    ------
+    UserError
+        If the name, an option or a value is not allowed.
+    """
+    config_class = config_of(name)
+    unknown = [key for key in options if key not in config_class.__dataclass_fields__]
+    if unknown:
+        raise UserError(
+            f"make_env({name!r}) has no option '{unknown[0]}': {nearest(unknown[0], config_class.__dataclass_fields__)}"
+        )
+    config = config_class(num_envs=num_envs, **options)
+    environment_class = load(config._target_)
+    environment: BatchedEnv = environment_class(config, num_envs=num_envs, seed=seed, split=split)
+    return environment
+
+
+def config_of(name: str) -> "type[EnvConfig]":
+    """Return the config dataclass of the environment called ``name``."""
+    if name not in CONFIGS:
+        raise UserError(f"There is no environment '{name}': {nearest(name, CONFIGS)}")
+    config_class: type[EnvConfig] = load(CONFIGS[name])
+    return config_class
+
+
+def load(dotted_name: str) -> Any:
+    """Import ``package.module.attribute``."""
+    module, _, attribute = dotted_name.rpartition(".")
+    return getattr(importlib.import_module(module), attribute)

@@ -1,0 +1,141 @@
+"""Any on-policy algorithm of stable-baselines3 as a learner: one rollout and one fit per update.
+
+This module (and independent PPO) is where the library's underscored members are touched; a test compares the loop
+with the library's own `learn`, so that an upgrade which changes them fails loudly.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from stable_baselines3.common.logger import Logger
+from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
+from stable_baselines3.common.vec_env import VecNormalize
+
+from ..envs.batched import Arrays, State
+
+NORMALISER_PARTS = ("obs_rms", "ret_rms")
+
+
+class StableBaselinesPolicy:
+    """A stable-baselines3 policy, with the observation normaliser it was trained with."""
+
+    def __init__(self, model: OnPolicyAlgorithm) -> None:
+        self.model = model
+        self.normaliser = model.get_vec_normalize_env()
+
+    def act(self, observation: Arrays, *, masks: np.ndarray | None, generator: np.random.Generator | None) -> Arrays:
+        """Return actions (num_envs, ...) for raw observations, drawn with ``generator`` if one is given.
+
+        torch's global random state is left as it was.
+        """
+        inputs: Any = observation if self.normaliser is None else self.normaliser.normalize_obs(observation)  # type: ignore[arg-type]
+        keywords = {} if masks is None else {"action_masks": masks}
+        if generator is None:
+            return self.model.predict(inputs, deterministic=True, **keywords)[0]
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(int(generator.integers(2**63)))
+            return self.model.predict(inputs, deterministic=False, **keywords)[0]
+
+
+class StableBaselinesLearner:
+    """A stable-baselines3 model, trained update by update instead of by its own `learn`."""
+
+    finished = False
+
+    def __init__(self, model: OnPolicyAlgorithm) -> None:
+        self.model = model
+        model.set_logger(Logger(folder=None, output_formats=[]))
+        # Schedules are set from the budget before every update, so the total of steps given here is never used.
+        _, self.callback = model._setup_learn(total_timesteps=1)
+
+    def update(self, progress: float) -> dict[str, float]:
+        """Collect one rollout and fit to it; learning-rate and clipping schedules run on ``progress``."""
+        model = self.model
+        if model.env is None:
+            raise RuntimeError("the model has no environment to train in")
+        model.collect_rollouts(model.env, self.callback, model.rollout_buffer, n_rollout_steps=model.n_steps)
+        model._current_progress_remaining = 1.0 - progress
+        model.train()
+        scalars = {key: float(value) for key, value in model.logger.name_to_value.items()}
+        model.logger.name_to_value.clear()
+        # Undefined, not diverged, where all returns of a rollout are equal.
+        if math.isnan(scalars.get("train/explained_variance", 0.0)):
+            del scalars["train/explained_variance"]
+        return scalars
+
+    def agent(self) -> StableBaselinesPolicy:
+        """Return the policy as it is now; it follows further updates."""
+        return StableBaselinesPolicy(self.model)
+
+    def get_state(self) -> State:
+        """Return parameters, optimiser moments, counters, the pending observation and the normaliser."""
+        model = self.model
+        state: State = {
+            "policy": _detached(model.policy.state_dict()),
+            "optimizer": _detached(model.policy.optimizer.state_dict()),
+            "num_timesteps": model.num_timesteps,
+            "n_updates": model._n_updates,
+            "last_obs": model._last_obs,
+            "last_episode_starts": model._last_episode_starts,
+        }
+        normaliser = model.get_vec_normalize_env()
+        if normaliser is not None:
+            state["normaliser"] = _normaliser_state(normaliser)
+            state["last_original_obs"] = model._last_original_obs
+        return state
+
+    def set_state(self, state: State) -> None:
+        """Continue from what `get_state` gave for a model of the same config."""
+        model = self.model
+        model.policy.load_state_dict(state["policy"])
+        model.policy.optimizer.load_state_dict(state["optimizer"])
+        model.num_timesteps = state["num_timesteps"]
+        model._n_updates = state["n_updates"]
+        model._last_obs = state["last_obs"]
+        model._last_episode_starts = state["last_episode_starts"]
+        normaliser = model.get_vec_normalize_env()
+        if normaliser is not None:
+            _restore_normaliser(normaliser, state["normaliser"])
+            model._last_original_obs = state["last_original_obs"]
+
+
+def _detached(value: Any) -> Any:
+    """Copy tensors, wherever they stand in containers, so that further training leaves the state alone."""
+    if isinstance(value, torch.Tensor):
+        return value.detach().cpu().clone()
+    if isinstance(value, dict):
+        return {key: _detached(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_detached(entry) for entry in value)
+    return value
+
+
+def _normaliser_state(normaliser: VecNormalize) -> State:
+    """Return running moments and running returns; a dictionary observation has moments for each key."""
+    state: State = {
+        "returns": normaliser.returns.copy(),
+        "old_obs": normaliser.old_obs,
+        "old_reward": normaliser.old_reward,
+    }
+    for part in NORMALISER_PARTS:
+        moments = getattr(normaliser, part, None)
+        if isinstance(moments, dict):
+            state[part] = {key: [entry.mean, entry.var, entry.count] for key, entry in moments.items()}
+        elif moments is not None:
+            state[part] = [moments.mean, moments.var, moments.count]
+    return state
+
+
+def _restore_normaliser(normaliser: VecNormalize, state: State) -> None:
+    normaliser.returns = state["returns"]
+    normaliser.old_obs = state["old_obs"]
+    normaliser.old_reward = state["old_reward"]
+    for part in NORMALISER_PARTS:
+        moments = getattr(normaliser, part, None)
+        if isinstance(moments, dict):
+            for key, entry in moments.items():
+                entry.mean, entry.var, entry.count = state[part][key]
+        elif moments is not None:
+            moments.mean, moments.var, moments.count = state[part]

@@ -1,0 +1,36 @@
+"""Shell completion: commands here, groups and keys by Hydra."""
+
+import os
+import sys
+
+
+def main(words: list[str]) -> int:
+    """Answer ``bioppo -sc install=bash`` and the queries that the installed function makes."""
+    if any(word.startswith("query=") for word in words) and answer_first_words(os.environ.get("COMP_LINE", "")):
+        return 0
+    from .train import task
+
+    sys.argv = ["bioppo", *words]
+    task()
+    return 0
+
+
+def answer_first_words(line: str) -> bool:
+    """Complete the command, or a command's own words; hand all other lines to Hydra without the command."""
+    from .list import GROUPS
+    from .main import COMMANDS
+
+    words = line.split()
+    typed = "" if line.endswith(" ") else words[-1]
+    before = words if line.endswith(" ") else words[:-1]
+    if len(before) <= 1:
+        print(" ".join(name for name in COMMANDS if name.startswith(typed)))
+        return True
+    if before[1] == "list":
+        print(" ".join(name for name in GROUPS if name.startswith(typed)))
+        return True
+    if before[1] not in ("train", "sweep"):
+        return True  # folders: the shell completes them
+    start = line.index(before[1], len(words[0])) + len(before[1])
+    os.environ["COMP_LINE"] = words[0] + line[start:]
+    return False

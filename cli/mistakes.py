@@ -1,0 +1,64 @@
+"""Turn exceptions into the sentence a user needs; what is not a user's mistake stays an exception."""
+
+import re
+
+from .. import UserError
+from ..configs.option import nearest
+
+
+def explain(error: BaseException) -> str | None:
+    """Return one sentence with key, value and remedy, or None if the error is a bug."""
+    if isinstance(error, UserError):
+        return " ".join(str(error).split())
+    if isinstance(error, OSError):
+        from ..training.run_directory import storage_error
+
+        return str(storage_error(error, error.filename or "the results"))
+    module = type(error).__module__.partition(".")[0]
+    if module not in ("hydra", "omegaconf"):
+        return None
+    return _explain_composition(error)
+
+
+def _explain_composition(error: BaseException) -> str:
+    """Explain a mistake in overrides or YAML files, as Hydra and OmegaConf report it."""
+    from hydra.errors import MissingConfigException
+    from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException, ValidationError
+
+    cause = error.__cause__
+    if isinstance(error, MissingConfigException) and error.options and error.missing_cfg_file:
+        group, _, name = str(error.missing_cfg_file).rpartition("/")
+        return f"{group}={name} does not exist: {nearest(name, error.options)}"
+    if isinstance(cause, ConfigKeyError | ConfigAttributeError):
+        return _explain_key(str(cause.full_key or cause.key), cause)
+    if isinstance(cause, ValidationError):
+        return f"{_overridden(error) or cause.full_key}: {_first_line(cause)}."
+    if isinstance(error, OmegaConfBaseException):
+        return f"{error.full_key or 'The config'}: {_first_line(error)}."
+    text = str(error)
+    if match := re.match(r"You must specify '(\w+)'", text):
+        group = match[1]
+        options = [line.strip() for line in text.splitlines()[2:] if line.strip()]
+        return f"{group}=... is missing: write {group}={' or '.join(options)}."
+    if match := re.match(r"(?:mismatched|extraneous|missing|no viable|token).*", text):
+        return f"An override cannot be read ({match[0]}): write key=value, and quote values with special characters."
+    return " ".join(text.split("\nSee ")[0].split())
+
+
+def _explain_key(key: str, cause: BaseException) -> str:
+    parent = getattr(cause, "parent_node", None)
+    valid = [str(name) for name in parent] if parent is not None else []
+    short = key.rpartition(".")[2]
+    prefix = key.removesuffix(short)
+    if not valid:
+        return f"There is no key '{key}': add it with +{key}=VALUE if it is meant."
+    return f"There is no key '{key}': {nearest(short, valid)}" + (f" (in {prefix.rstrip('.')})" if prefix else "")
+
+
+def _overridden(error: BaseException) -> str | None:
+    match = re.search(r"(?:Error merging override|Could not (?:override|append to config)) '?([^'\n]+)", str(error))
+    return match[1].strip() if match else None
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().splitlines()[0].rstrip(".")

@@ -1,0 +1,61 @@
+"""What can be told from Hydra's command-line words before anything is composed."""
+
+import hashlib
+
+from .. import UserError
+
+FLAGS_WITH_VALUE = {
+    "-c", "--cfg", "-p", "--package", "-cn", "--config-name", "-cp", "--config-path", "-cd", "--config-dir",
+    "-i", "--info", "--experimental-rerun",
+}  # fmt: skip
+
+UNNAMED = ("seed", "results", "display", "device", "threads", "tracker")
+"""Keys that do not make a sweep another one."""
+
+
+def override_words(words: list[str]) -> list[str]:
+    """Return the words that are overrides, leaving out flags and their values.
+
+    Raises
+    ------
+    UserError
+        At a word that is neither, which Hydra would answer with a parser's message.
+    """
+    overrides = []
+    previous = ""
+    for word in words:
+        if not word.startswith("-") and previous not in FLAGS_WITH_VALUE:
+            if "=" not in word and not word.startswith("~"):
+                raise UserError(f"'{word}' is not an override: write key=value, such as env=kinetic.")
+            overrides.append(word)
+        previous = word
+    return overrides
+
+
+def is_sweep(words: list[str]) -> bool:
+    """Say whether Hydra is asked to train several runs."""
+    return ("-m" in words or "--multirun" in words) and not {"-c", "--cfg", "--info", "-i"} & set(words)
+
+
+def sweep_directory(words: list[str]) -> str | None:
+    """Return a directory for the sweep of these words, or None if they name one themselves.
+
+    The name follows from what is fixed and from which keys vary, not from their values: a sweep with one more seed
+    or value finds the runs of the smaller one.
+    """
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    overrides = OverridesParser.create().parse_overrides(override_words(words))
+    if any(entry.key_or_group in ("hydra.sweep.dir", "hydra.mode") for entry in overrides):
+        return None
+    task = [entry for entry in overrides if not (entry.key_or_group or "").startswith("hydra")]
+    varied = sorted(entry.get_key_element() for entry in task if entry.is_sweep_override())
+    fixed = {
+        entry.get_key_element(): entry.get_value_element_as_str() for entry in task if not entry.is_sweep_override()
+    }
+    named = sorted(item for item in fixed.items() if item[0] not in UNNAMED)
+    by = [key for key in varied if key not in UNNAMED]
+    digest = hashlib.sha256(repr((named, by)).encode()).hexdigest()[:8]
+    chosen = [fixed[group] for group in ("env", "algo") if group in fixed]
+    suffix = ["by", *(key.rpartition(".")[2] for key in by)] if by else []
+    return f"{fixed.get('results', 'results')}/sweeps/" + "-".join([*chosen, *suffix, digest])

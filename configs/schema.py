@@ -1,0 +1,143 @@
+"""The schema of a whole run, the registry of config groups, and the checks between groups."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import MISSING, DictConfig, OmegaConf
+
+from .. import UserError
+from ..envs import CONFIGS as ENVIRONMENTS
+from .option import OptionError, Options, option
+
+GROUPS: dict[str, dict[str, str]] = {
+    "env": ENVIRONMENTS,
+    "algo": {
+        "ppo": "bioppo.algorithms.ppo.config.PPOConfig",
+        "random": "bioppo.algorithms.baselines.config.RandomConfig",
+        "cma_es": "bioppo.algorithms.baselines.config.CMAESConfig",
+    },
+    "tracker": {
+        "none": "bioppo.training.trackers.NoTrackerConfig",
+        "tensorboard": "bioppo.training.trackers.TensorBoardConfig",
+    },
+}
+"""Config groups and, by the name users type, the dataclass of each choice. Those modules import nothing heavy."""
+
+
+@dataclass(kw_only=True)
+class EvaluationConfig(Options):
+    """How agents are measured."""
+
+    episodes: int = option(500, "episodes of every evaluation", minimum=1)
+    every: int | None = option(
+        None, "simulator calls between evaluations on the validation split; null: a tenth of the budget", minimum=1
+    )
+    deterministic: bool = option(False, "measure the most probable action instead of drawing actions")
+    baselines: bool = option(True, "measure the environment's baselines on the test split too")
+
+
+@dataclass(kw_only=True)
+class CheckpointConfig(Options):
+    """When checkpoints are written, besides after every evaluation and at the end."""
+
+    seconds: float = option(30.0, "at most this long between two", unit="s", minimum=0)
+    every: int | None = option(None, "simulator calls between numbered ones, which stay; null: none", minimum=1)
+    keep: int | None = option(None, "how many of the numbered ones stay, the newest; null: all", minimum=1)
+
+
+@dataclass(kw_only=True)
+class RunConfig(Options):
+    """One run: an environment, an algorithm, a seed and a budget."""
+
+    env: Any = MISSING
+    algo: Any = MISSING
+    tracker: Any = MISSING
+    seed: int = option(0, "every random number of the run follows from it", minimum=0)
+    budget: int = option(40_000, "simulator calls to train for", minimum=1)
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
+    device: str = option("auto", "where networks are trained: auto, cpu, cuda or cuda:N")
+    threads: int = option(1, "threads of torch and the linear algebra libraries", minimum=1)
+    display: str = option("auto", "progress as a bar or as lines", choices=("auto", "rich", "plain", "off"))
+    results: str = option("results", "folder of all run directories")
+
+
+def register() -> None:
+    """Put every schema into Hydra's store and define the resolvers that the YAML files use."""
+    store = ConfigStore.instance()
+    store.store(name="run_schema", node=RunConfig)
+    for group, choices in GROUPS.items():
+        for name in choices:
+            store.store(group=group, name=name, node=schema_of(group, name))
+    OmegaConf.register_new_resolver("bioppo.variant", variant_name, replace=True)
+
+
+def variant_name(*, _root_: DictConfig) -> str:
+    """Return ``<env>-<algo>-<8 hex>``: a directory name that is a function of the config without its seed."""
+    parts = {
+        key: OmegaConf.to_container(_root_[key], resolve=True) if OmegaConf.is_config(_root_[key]) else _root_[key]
+        for key in ("env", "algo", "budget", "evaluation")
+    }
+    digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:8]
+    return f"{group_name(parts['env'])}-{group_name(parts['algo'])}-{digest}"
+
+
+def group_name(node: Mapping[str, Any]) -> str:
+    """Return the name an environment or algorithm goes by, or the last part of its target's."""
+    return str(node.get("name") or str(node.get("_target_", "unnamed")).rpartition(".")[2])
+
+
+def to_run_config(config: DictConfig | dict[str, Any]) -> RunConfig:
+    """Turn a composed config, or the containers of a saved one, into checked objects.
+
+    Raises
+    ------
+    UserError
+        With the key, the value and the remedy.
+    """
+    container = OmegaConf.to_container(OmegaConf.create(config), resolve=True)
+    assert isinstance(container, dict)
+    values: dict[str, Any] = {str(key): value for key, value in container.items()}
+    for group in GROUPS:
+        if values.get(group) in (None, "???"):
+            raise UserError(f"{group}=??? is missing: write {group}={' or '.join(GROUPS[group])}.")
+        values[group] = _to_object(group, values[group])
+    for group, schema in (("evaluation", EvaluationConfig), ("checkpoint", CheckpointConfig)):
+        values[group] = _checked(group, schema, values[group])
+    run = _checked("", RunConfig, values)
+    validate(run)
+    return run
+
+
+def validate(run: RunConfig) -> None:
+    """Check what only the groups together can tell."""
+    if run.device not in ("auto", "cpu", "cuda") and not run.device.removeprefix("cuda:").isdigit():
+        raise UserError(f"device={run.device}: choose auto, cpu, cuda or cuda:N.")
+
+
+def _to_object(group: str, node: Mapping[str, Any]) -> Any:
+    """Make the dataclass whose ``_target_`` the node names; without such a dataclass, keep the node."""
+    for name in GROUPS[group]:
+        schema = schema_of(group, name)
+        if schema._target_ == node.get("_target_"):
+            return _checked(group, schema, node)
+    raise UserError(f"{group}._target_={node.get('_target_')}: choose one of {', '.join(GROUPS[group])}.")
+
+
+def _checked(prefix: str, schema: type[Options], values: Mapping[str, Any]) -> Any:
+    try:
+        return schema(**values)
+    except OptionError as error:
+        raise UserError(f"{prefix}.{error}" if prefix else str(error)) from error
+
+
+def schema_of(group: str, name: str) -> type[Any]:
+    """Import the dataclass of one choice of a group."""
+    module, _, attribute = GROUPS[group][name].rpartition(".")
+    schema: type[Any] = getattr(import_module(module), attribute)
+    return schema

@@ -1,0 +1,158 @@
+"""Measure any agent, policy or solver, in any environment, by the same numbers."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+import numpy as np
+
+from .batched import Arrays, BatchedEnv
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@runtime_checkable
+class Policy(Protocol):
+    """An agent that acts step by step."""
+
+    def act(self, observation: Arrays, *, masks: np.ndarray | None, generator: np.random.Generator | None) -> Arrays:
+        """Return an action for every copy; without a generator the policy's deterministic one."""
+        ...
+
+
+@runtime_checkable
+class Solver(Protocol):
+    """An agent that answers at once."""
+
+    def answer(self, question: Any, *, generator: np.random.Generator) -> Any:
+        """Return one answer for every row of the question, the observation at the start of an episode."""
+        ...
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What was measured: scalars with the same keys for every agent of an environment, and the data behind them.
+
+    Attributes
+    ----------
+    scalars
+        Written to the run's result.
+    episodes
+        A row per episode, or per episode's worth of answers.
+    tables
+        Larger tables by name, read by the environment's figures.
+    """
+
+    scalars: dict[str, float]
+    episodes: "pd.DataFrame"
+    tables: dict[str, "pd.DataFrame"] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Trajectories:
+    """Every step of a number of whole episodes, in long form; all arrays have leading axis n_steps.
+
+    Attributes
+    ----------
+    episode, step
+        Integers; steps count from 1.
+    reward
+        NaN where a solver answered, since answers earn no reward.
+    info
+        The environment's information after each step or answer.
+    """
+
+    episode: np.ndarray
+    step: np.ndarray
+    reward: np.ndarray
+    info: dict[str, np.ndarray]
+
+
+def evaluate(
+    agent: Policy | Solver, environment: BatchedEnv, *, episodes: int, seed: int, deterministic: bool = False
+) -> Evaluation:
+    """Measure an agent over whole episodes that begin from fresh seeds.
+
+    Each copy plays a share of the episodes that is fixed beforehand, so that short episodes are not over-represented.
+    The environment's and the agent's random numbers come from ``seed`` alone.
+    """
+    generator = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1,)))
+    if hasattr(agent, "act"):
+        trajectories = play(
+            agent, environment, episodes=episodes, seed=seed, generator=None if deterministic else generator
+        )
+    else:
+        trajectories = ask(agent, environment, episodes=episodes, seed=seed, generator=generator)
+    return environment.measure(trajectories)
+
+
+def play(
+    policy: Policy, environment: BatchedEnv, *, episodes: int, seed: int, generator: np.random.Generator | None
+) -> Trajectories:
+    """Let a policy act through ``episodes`` episodes and keep every step."""
+    num_envs = environment.num_envs
+    quota = episodes // num_envs + (np.arange(num_envs) < episodes % num_envs)
+    first_episode = np.concatenate([[0], np.cumsum(quota)[:-1]])
+    finished = np.zeros(num_envs, dtype=np.int64)
+    step = np.zeros(num_envs, dtype=np.int64)
+    masked = hasattr(policy, "uses_masks") and policy.uses_masks
+    columns: dict[str, list[np.ndarray]] = {"episode": [], "step": [], "reward": []}
+    observation, _ = environment.reset(seed=seed)
+    while (active := finished < quota).any():
+        masks = environment.action_masks() if masked else None
+        actions = policy.act(observation, masks=masks, generator=generator)
+        observation, reward, terminated, truncated, info = environment.step(actions)
+        step += 1
+        columns["episode"].append((first_episode + finished)[active])
+        columns["step"].append(step[active])
+        columns["reward"].append((reward if reward.ndim == 1 else reward.sum(axis=1))[active])
+        for key in info.get("final_info", info):
+            columns.setdefault(f"info.{key}", []).append(np.asarray(info[key])[active])
+        ended = terminated | truncated
+        finished += ended
+        step[ended] = 0
+    return _trajectories(columns)
+
+
+def ask(
+    solver: Solver, environment: BatchedEnv, *, episodes: int, seed: int, generator: np.random.Generator
+) -> Trajectories:
+    """Let a solver answer; ``answers_per_episode`` independent answers stand for one episode's steps."""
+    columns: dict[str, list[np.ndarray]] = {"episode": [], "step": [], "reward": []}
+    environment.reset(seed=seed)
+    for first in range(0, episodes, environment.num_envs):
+        observation, _ = environment.reset()
+        count = min(environment.num_envs, episodes - first)
+        question = _rows(observation, count)
+        for step in range(1, environment.answers_per_episode + 1):
+            info = environment.grade(np.asarray(solver.answer(question, generator=generator)))
+            columns["episode"].append(np.arange(first, first + count))
+            columns["step"].append(np.full(count, step))
+            columns["reward"].append(np.full(count, np.nan))
+            for key, values in info.items():
+                columns.setdefault(f"info.{key}", []).append(values)
+    return _trajectories(columns)
+
+
+def measure_returns(trajectories: Trajectories) -> Evaluation:
+    """Return the sum of rewards and the length of every episode: what any environment can be judged by."""
+    import pandas as pd
+
+    steps = pd.DataFrame({"episode": trajectories.episode, "step": trajectories.step, "reward": trajectories.reward})
+    grouped = steps.groupby("episode", sort=True)
+    episodes = pd.DataFrame({"episode_return": grouped["reward"].sum(), "episode_length": grouped["step"].max()})
+    scalars = {key: float(episodes[key].mean()) for key in episodes.columns}
+    return Evaluation(scalars, episodes.reset_index())
+
+
+def _rows(arrays: Arrays, count: int) -> Arrays:
+    if isinstance(arrays, Mapping):
+        return {key: value[:count] for key, value in arrays.items()}
+    return arrays[:count]
+
+
+def _trajectories(columns: dict[str, list[np.ndarray]]) -> Trajectories:
+    joined = {key: np.concatenate(parts) for key, parts in columns.items()}
+    info = {key.removeprefix("info."): values for key, values in joined.items() if key.startswith("info.")}
+    return Trajectories(joined["episode"], joined["step"], joined["reward"], info)

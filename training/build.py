@@ -1,0 +1,61 @@
+"""Make environments and learners out of config nodes, calling what their ``_target_`` names."""
+
+import dataclasses
+import importlib
+from collections.abc import Mapping
+from typing import Any
+
+from .. import UserError
+from ..algorithms.learner import Learner
+from ..envs.batched import BatchedEnv
+
+ROOMS = ("algorithms", "cli", "configs", "datasets", "envs", "reports", "training", "tuning")
+
+
+def build_environment(config: Any, *, seed: int, split: str) -> BatchedEnv:
+    """Build the environment of a config object."""
+    environment: BatchedEnv = import_target(config)(config, num_envs=config.num_envs, seed=seed, split=split)
+    return environment
+
+
+def build_learner(config: Any, environment: BatchedEnv, *, seed: int, device: str) -> Learner:
+    """Build the learner of a config object, in its environment."""
+    learner: Learner = import_target(config)(config, environment, seed=seed, device=device)
+    return learner
+
+
+def import_target(config: Any) -> Any:
+    """Import what a config object's ``_target_`` names.
+
+    Raises
+    ------
+    UserError
+        If the name begins with a room of this package, which would import it a second time, or cannot be imported.
+    """
+    target = config["_target_"] if isinstance(config, Mapping) else config._target_
+    module, _, attribute = target.rpartition(".")
+    if module.partition(".")[0] in ROOMS:
+        raise UserError(f"_target_={target} begins with a folder of bioppo: write bioppo.{target}.")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UserError(f"_target_={target} cannot be imported ({error}): check its spelling.") from error
+
+
+def plain(config: Any) -> dict[str, Any]:
+    """Return a config object as plain containers."""
+    content: dict[str, Any] = dataclasses.asdict(config)
+    return content
+
+
+def choose_device(device: str) -> str:
+    """Turn ``auto`` into cuda where there is one, else cpu; refuse cuda where there is none."""
+    import torch
+
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise UserError(
+            f"device={device}: torch sees no CUDA device here; use device=cpu, or install a CUDA build of torch."
+        )
+    return device

@@ -1,0 +1,147 @@
+"""What a person sees while a run trains: a progress bar on a terminal, plain lines elsewhere."""
+
+import sys
+import time
+from collections.abc import Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+PLAIN_SECONDS = 10.0
+"""A plain line is printed at most this often, and after every evaluation."""
+
+
+class Display(Protocol):
+    """Shows how far a run is; used as a context."""
+
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+    def begin(self, title: str, budget: int, done: int) -> None:
+        """Start at ``done`` of ``budget`` simulator calls."""
+        ...
+
+    def update(self, simulator_calls: int, scalars: Mapping[str, float]) -> None:
+        """Show the scalars of an update."""
+        ...
+
+    def note(self, text: str) -> None:
+        """Say something that should stay visible."""
+        ...
+
+
+class SilentDisplay:
+    """Show nothing: for notebooks and tests."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        return None
+
+    def begin(self, title: str, budget: int, done: int) -> None:
+        """Do nothing."""
+
+    def update(self, simulator_calls: int, scalars: Mapping[str, float]) -> None:
+        """Do nothing."""
+
+    def note(self, text: str) -> None:
+        """Do nothing."""
+
+
+class PlainDisplay(SilentDisplay):
+    """Print a line now and then: for log files."""
+
+    def begin(self, title: str, budget: int, done: int) -> None:
+        """Print the title."""
+        self.budget, self.last = budget, time.monotonic()
+        print(f"{title}: {done:,} of {budget:,} simulator calls", flush=True)
+
+    def update(self, simulator_calls: int, scalars: Mapping[str, float]) -> None:
+        """Print a line if the last one is old or there is an evaluation to tell of."""
+        evaluated = any(key.startswith("evaluation/") for key in scalars)
+        if evaluated or time.monotonic() - self.last > PLAIN_SECONDS:
+            self.last = time.monotonic()
+            print(f"{simulator_calls:>12,} / {self.budget:,}  {headline(scalars)}", flush=True)
+
+    def note(self, text: str) -> None:
+        """Print the text."""
+        print(text, flush=True)
+
+
+class RichDisplay(SilentDisplay):
+    """Show a progress bar with the time left and the latest scalars."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self.console = Console()
+        self.progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("calls, left"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[latest]}"),
+            console=self.console,
+        )
+        self.shown: dict[str, float] = {}
+
+    def __enter__(self) -> Self:
+        self.progress.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.progress.stop()
+
+    def begin(self, title: str, budget: int, done: int) -> None:
+        """Add the bar."""
+        self.task = self.progress.add_task(title, total=budget, completed=done, latest="")
+
+    def update(self, simulator_calls: int, scalars: Mapping[str, float]) -> None:
+        """Move the bar; an evaluation's scalars stay shown until the next."""
+        self.shown |= scalars
+        total = self.progress.tasks[self.task].total or 0
+        self.progress.update(self.task, completed=min(simulator_calls, total), latest=headline(self.shown))
+
+    def note(self, text: str) -> None:
+        """Print the text above the bar."""
+        self.progress.console.print(text, highlight=False, soft_wrap=True)
+
+
+def make_display(kind: str) -> Display:
+    """Return the display that ``display=kind`` asks for; ``auto`` looks whether the output is a terminal."""
+    if kind == "auto":
+        kind = "rich" if sys.stdout.isatty() else "plain"
+    return {"rich": RichDisplay, "plain": PlainDisplay, "off": SilentDisplay}[kind]()
+
+
+def headline(scalars: Mapping[str, float], count: int = 3) -> str:
+    """Return the scalars worth a line: the evaluation's first, or else the environment's."""
+    for room in ("evaluation/", "environment/", ""):
+        chosen = [(key, value) for key, value in scalars.items() if key.startswith(room)][:count]
+        if chosen:
+            return "  ".join(f"{key.removeprefix(room)} {value:.4g}" for key, value in chosen)
+    return ""
+
+
+def summary_table(result: Mapping[str, Any], metrics: list[dict[str, str]]) -> "Table":
+    """Return the table of a finished run: its last and best agent, with the baselines beside them."""
+    from rich.table import Table
+
+    arrows = {"higher": "↑", "lower": "↓"}
+    table = Table(title="test split, fresh seeds", title_justify="left", title_style="bold")
+    table.add_column("agent")
+    for metric in metrics:
+        table.add_column(f"{metric['name']} {arrows[metric['better']]}", justify="right")
+    agents = dict.fromkeys(key.partition("/")[0] for key in result if "/" in key)
+    for agent in agents:
+        values = [result.get(f"{agent}/{metric['name']}") for metric in metrics]
+        shown = ["–" if value is None else f"{value:.4g}" for value in values]
+        kind = {"last": "last policy", "best": "best on validation"}.get(agent, f"baseline: {agent}")
+        table.add_row(kind, *shown, end_section=agent == "best")
+    return table
