@@ -15,6 +15,12 @@ from .records import RunRecord, Status
 # What makes two runs the same experiment, beside the seed; `bioppo train` compares the same keys.
 SCIENTIFIC_KEYS = ("env", "algo", "budget", "evaluation")
 
+# What makes two runs the same task: their baselines are then the same.
+TASK_KEYS = ("env.", "evaluation.")
+
+# Written as their value alone in a label: "ppo" and not "name=ppo".
+NAME_KEYS = ("env.name", "algo.name")
+
 # The value of a key that a config lacks, where another config of the same environment and algorithm has it.
 UNSET = "unset"
 
@@ -32,11 +38,14 @@ class Variant:
         that this variant's algorithm or environment does not have is missing.
     runs
         Ordered by seed.
+    task
+        What tells this variant's environment and evaluation from the other variants'; empty where they are all equal.
     """
 
     label: str
     settings: Mapping[str, Any]
     runs: tuple[RunRecord, ...]
+    task: str = ""
 
     @property
     def env_name(self) -> str:
@@ -83,11 +92,16 @@ def variants(runs: Sequence[RunRecord]) -> list[Variant]:
     configs = [flatten(members[0]) for members in members_of_groups]
     differing = differing_keys(configs)
     names = [given_name(members[0]) for members in members_of_groups]
-    labels = unique_labels(names, automatic_labels(configs, differing))
+    automatic = [
+        label or config["algo.name"] for label, config in zip(described(configs, differing), configs, strict=True)
+    ]
+    task_keys = [[key for key in some if key.startswith(TASK_KEYS)] for some in differing]
     keys = [key for key in key_order(configs) if any(key in some for some in differing)]
     found = [
-        Variant(label, {key: config[key] for key in keys if key in config}, members)
-        for label, config, members in zip(labels, configs, members_of_groups, strict=True)
+        Variant(label, {key: config[key] for key in keys if key in config}, members, task)
+        for label, config, members, task in zip(
+            unique_labels(names, automatic), configs, members_of_groups, described(configs, task_keys), strict=True
+        )
     ]
     return sorted(found, key=lambda variant: natural_order(variant, keys))
 
@@ -146,7 +160,7 @@ def differing_keys(configs: Sequence[Mapping[str, Any]]) -> list[list[str]]:
     """
 
     def companions(key: str, config: Mapping[str, Any]) -> tuple[Any, ...]:
-        if key in ("env.name", "algo.name"):
+        if key in NAME_KEYS:
             return (key,)
         if key.startswith("algo."):
             return key, config["env.name"], config["algo.name"]
@@ -160,19 +174,16 @@ def differing_keys(configs: Sequence[Mapping[str, Any]]) -> list[list[str]]:
     return [[key for key in keys if len(values[companions(key, config)]) > 1] for config in configs]
 
 
-def automatic_labels(configs: Sequence[Mapping[str, Any]], differing: Sequence[Sequence[str]]) -> list[str]:
-    """Return a label for each config from its names and values at the keys that tell it from the others."""
+def described(configs: Sequence[Mapping[str, Any]], chosen: Sequence[Sequence[str]]) -> list[str]:
+    """Return a phrase for each config with its names and values at the keys chosen for it."""
     short_keys = shortened(key_order(configs))
-    labels = []
-    for config, keys in zip(configs, differing, strict=True):
-        parts = [
-            str(config[key])
-            if key in ("env.name", "algo.name")
-            else f"{short_keys[key]}={written(config.get(key, UNSET))}"
+    return [
+        ", ".join(
+            str(config[key]) if key in NAME_KEYS else f"{short_keys[key]}={written(config.get(key, UNSET))}"
             for key in keys
-        ]
-        labels.append(", ".join(parts) or str(config["algo.name"]))
-    return labels
+        )
+        for config, keys in zip(configs, chosen, strict=True)
+    ]
 
 
 def unique_labels(names: Sequence[str], automatic: Sequence[str]) -> list[str]:
@@ -197,7 +208,8 @@ def written(value: Any) -> str:
     if isinstance(value, str):
         return value if is_plain(value) else json.dumps(value)
     if isinstance(value, float):
-        return repr(value)
+        # Twelve digits: a sweep's 3 * 0.0001 is 0.0003 to its reader, and not 0.00030000000000000003.
+        return f"{value:.12g}"
     return json.dumps(value, default=str)
 
 
@@ -218,11 +230,13 @@ def natural_order(variant: Variant, keys: Iterable[str]) -> list[tuple[Any, ...]
 
 
 def natural(value: Any) -> tuple[Any, ...]:
-    """Return a sort key that puts null first, then numbers by size, then text with the numbers in it by size."""
+    """Return a sort key that puts null first, then numbers by size, then text with the numbers in it by size, then lists."""
     if value is None:
         return (0,)
     if isinstance(value, int | float):
         return 1, float(value)
+    if isinstance(value, list):
+        return 3, *map(natural, value)
     # With one capturing group the odd pieces are the numbers, so that like is always compared with like.
     pieces = re.split(r"(\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)", str(value))
     return 2, *(float(piece) if place % 2 else piece.casefold() for place, piece in enumerate(pieces))

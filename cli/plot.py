@@ -1,0 +1,32 @@
+"""`bioppo plot`: the figures of a directory's runs, or of one run."""
+
+from typing import TYPE_CHECKING
+
+from .. import UserError
+from .table import ReportParser, metric_names
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+DESCRIPTION = """Draw the runs in a directory: learning curves and final scores, a line or row per variant, with their
+baselines. For a single run directory also the figures that its environment offers. Writes PNG and SVG."""
+
+
+def main(arguments: list[str]) -> int:
+    """Write the figures and print where; return the exit status."""
+    parser = ReportParser("plot", DESCRIPTION, "DIR/figures")
+    options = parser.parse_args(arguments)
+
+    from ..reports.curves import environment_figures, save_figure, study_figures
+    from ..reports.records import find_runs
+
+    runs = find_runs(options.directory)
+    figures = study_figures(runs, metric_names(options.metrics))
+    if runs[0].path == options.directory:
+        figures = environment_figures(runs[0]) | figures
+    if not figures:
+        raise UserError(f"{options.directory}: nothing was evaluated yet; go on with the runs, then plot again.")
+    folder = options.output or options.directory / "figures"
+    paths: list[Path] = [path for name, figure in figures.items() for path in save_figure(figure, folder, name)]
+    print("\n".join(f"Written: {path}" for path in paths))
+    return 0

@@ -1,0 +1,198 @@
+"""Learning curves over seeds, the figures of a study, and how a figure is written."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .. import UserError
+from .drawing import FIGURE_WIDTH, draw_baselines, furnish, legend_below, limits, line_style
+from .final_scores import final_scores_figure
+from .records import RunRecord, choose_metrics
+from .rows import baseline_rows, variant_row
+from .statistics import Floats, pointwise_summary
+from .variants import Variant, variants
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+RESOLUTION = 150  # dots per inch of a PNG
+
+# A curve with at most this many different x is drawn at exactly these, a longer one at this many evenly spaced.
+MOST_POINTS = 200
+
+# Statistics of the training episodes that are drawn where a run recorded them, with the label of their axis.
+TRAINING_SCALARS = {
+    "environment/reward_mean": "mean reward of the training episodes",
+    "environment/reward_max": "largest reward of the training episodes",
+}
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A quantity along simulator calls, over seeds; arrays of shape ``(n_points,)``, NaN where unknown."""
+
+    calls: Floats
+    centre: Floats
+    low: Floats
+    high: Floats
+    seeds: int
+
+
+def save_figure(figure: "Figure", folder: Path, name: str) -> list[Path]:
+    """Write a figure as ``<name>.png`` and ``<name>.svg`` and return both paths; the same figure gives the same bytes.
+
+    The folder is made where it is missing. What is not fit for a file's name becomes an underscore.
+    """
+    import matplotlib
+
+    folder.mkdir(parents=True, exist_ok=True)
+    stem = re.sub(r"[^\w.+-]+", "_", name)
+    png, svg = folder / f"{stem}.png", folder / f"{stem}.svg"
+    # Without a salt the identifiers within an SVG are random; without None it holds the date.
+    with matplotlib.rc_context({"svg.hashsalt": "bioppo"}):
+        figure.savefig(png, dpi=RESOLUTION, bbox_inches="tight", metadata={"Software": None})
+        figure.savefig(svg, bbox_inches="tight", metadata={"Date": None})
+    return [png, svg]
+
+
+def points(run: RunRecord, column: str) -> tuple[Floats, Floats]:
+    """Return where a run has a value in a column of its progress, in simulator calls, and the values.
+
+    Of several values at equal calls the last one counts.
+    """
+    if column not in run.progress:
+        return np.empty(0), np.empty(0)
+    rows = run.progress[["simulator_calls", column]].dropna().drop_duplicates("simulator_calls", keep="last")
+    calls, values = rows.to_numpy(dtype=float).T
+    order = np.argsort(calls)
+    return calls[order], values[order]
+
+
+def learning_curve(runs: Iterable[RunRecord], column: str) -> Curve | None:
+    """Return the interquartile mean and interval over seeds of a column of ``progress.csv``; None if it is empty.
+
+    Each run is interpolated linearly between its own points, and never beyond them, onto an axis that all runs share;
+    at every point those seeds count that got so far.
+    """
+    measured = [(calls, values) for calls, values in (points(run, column) for run in runs) if calls.size]
+    if not measured:
+        return None
+    axis = np.unique(np.concatenate([calls for calls, _ in measured]))
+    if axis.size > MOST_POINTS:
+        axis = np.linspace(axis[0], axis[-1], MOST_POINTS)
+    interpolated = [np.interp(axis, calls, values, left=np.nan, right=np.nan) for calls, values in measured]
+    return Curve(axis, *pointwise_summary(np.array(interpolated)), seeds=len(measured))
+
+
+def learning_curve_figure(
+    drawn: Sequence[Variant], column: str, *, quantity: str, baselines: Mapping[str, float], title: str = ""
+) -> "Figure | None":
+    """Draw a column of ``progress.csv`` along simulator calls, a line per variant.
+
+    Parameters
+    ----------
+    drawn
+        The order decides on colours.
+    column
+        For example ``evaluation/incidence``.
+    quantity
+        The label of the vertical axis, with the unit.
+    baselines
+        Final scores by label, drawn as thin grey lines.
+    title
+        What the quantity means.
+
+    Returns
+    -------
+    Figure or None
+        None if no run has a value in this column.
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+    curves = {position: learning_curve(variant.runs, column) for position, variant in enumerate(drawn)}
+    present = {position: curve for position, curve in curves.items() if curve is not None}
+    if not present:
+        return None
+    figure = Figure(figsize=(FIGURE_WIDTH, 4.2))
+    axes = figure.add_subplot()
+    for position, curve in present.items():
+        style = line_style(position)
+        # A single point makes no line.
+        marker = "o" if curve.calls.size == 1 else ""
+        seeds = "1 seed" if curve.seeds == 1 else f"{curve.seeds} seeds"
+        label = f"{drawn[position].label} ({seeds})"
+        axes.plot(curve.calls, curve.centre, label=label, linewidth=1.8, marker=marker, **style)
+        axes.fill_between(curve.calls, curve.low, curve.high, color=style["color"], alpha=0.15, linewidth=0)
+    seen = np.concatenate([values for curve in present.values() for values in (curve.centre, curve.low, curve.high)])
+    axes.set_ylim(limits(seen, baselines.values()))
+    furnish(axes, xlabel="simulator calls", ylabel=quantity, title=title)
+    draw_baselines(axes, baselines)
+    legend_below(axes, "line: interquartile mean over seeds; shaded: 95 % bootstrap interval")
+    return figure
+
+
+def study_figures(runs: Sequence[RunRecord], metric_names: Sequence[str] = ()) -> dict[str, "Figure"]:
+    """Return the figures of a set of runs by file name: learning curves and final scores, for each environment.
+
+    Parameters
+    ----------
+    runs
+        As :func:`~bioppo.reports.records.find_runs` gives them; unfinished and failed runs show how far they got.
+    metric_names
+        The metrics to draw; all metrics of the runs where none is named.
+
+    Raises
+    ------
+    UserError
+        If a metric does not exist or one config was run twice with one seed.
+    """
+    metrics = choose_metrics(runs, metric_names)
+    found = variants(runs)
+    environments = dict.fromkeys(variant.env_name for variant in found)
+    figures: dict[str, Figure | None] = {}
+    for env_name in environments:
+        members = [variant for variant in found if variant.env_name == env_name]
+        suffix = f"-{env_name}" if len(environments) > 1 else ""
+        baselines = baseline_rows(members, metrics)
+        rows = [*(variant_row(variant, metrics) for variant in members), *baselines]
+        for metric in metrics:
+            quantity = f"{metric.name} ({metric.better} is better)"
+            lines = {row.label: row.cell("last", metric.name).centre for row in baselines}
+            figures[f"learning_curve_{metric.name}{suffix}"] = learning_curve_figure(
+                members, f"evaluation/{metric.name}", quantity=quantity, baselines=lines, title=metric.meaning
+            )
+            figures[f"final_scores_{metric.name}{suffix}"] = final_scores_figure(rows, metric)
+        for column, quantity in TRAINING_SCALARS.items():
+            name = column.replace("environment/", "training_") + suffix
+            figures[name] = learning_curve_figure(members, column, quantity=quantity, baselines={})
+    return {name: figure for name, figure in figures.items() if figure is not None}
+
+
+def environment_figures(run: RunRecord) -> dict[str, "Figure"]:
+    """Return the figures that the run's own environment knows how to draw; none if it has no ``figures`` module.
+
+    The module ``figures`` beside the environment's class, found through the ``_target_`` that the run recorded, offers
+    ``figures(run_directory)``.
+    """
+    module = figures_module(str(run.config["env"].get("_target_", "")))
+    return dict(import_module(module).figures(run.path)) if module else {}
+
+
+def figures_module(target: str) -> str | None:
+    """Return the name of the ``figures`` module in the package of a class, if there is one."""
+    module = target.rpartition(".")[0]
+    try:
+        spec = find_spec(module) if module else None
+        package = spec.parent if spec else None
+        return f"{package}.figures" if package and find_spec(f"{package}.figures") else None
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f"_target_={target}: {error.name} cannot be imported; install it, or plot the directory above the run."
+        ) from error

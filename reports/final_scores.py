@@ -1,0 +1,101 @@
+"""Final scores: a point and an interval per variant, its seeds behind them, baselines below a rule."""
+
+import math
+import textwrap
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .drawing import BASELINE_COLOUR, FIGURE_WIDTH, LABEL_SIZE, furnish, limits, line_style
+from .records import Metric
+from .rows import Cell, Row
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+LABEL_LETTERS = 44  # a longer label is folded
+ROW_HEIGHT = 0.34  # inches
+RULE = 0.6  # additional distance between variants and baselines, in rows
+
+
+def final_scores_figure(rows: Sequence[Row], metric: Metric) -> "Figure | None":
+    """Draw the last policy's score of each row; None if no variant has one.
+
+    Parameters
+    ----------
+    rows
+        Variants, then baselines, from top to bottom.
+    metric
+        What is drawn.
+    """
+    from matplotlib.figure import Figure
+
+    drawn = [(row, row.cell("last", metric.name)) for row in rows]
+    drawn = [(row, cell) for row, cell in drawn if row.role == "variant" or cell.values]
+    of_variants = [score for row, cell in drawn if row.role == "variant" for score in cell.values.values()]
+    if not of_variants:
+        return None
+    of_baselines = [cell.centre for row, cell in drawn if row.role == "baseline"]
+    heights = [place + RULE * (row.role == "baseline") for place, (row, _) in enumerate(drawn)]
+    figure = Figure(figsize=(FIGURE_WIDTH, 1.1 + ROW_HEIGHT * (len(rows) + RULE)))
+    axes = figure.add_subplot()
+    axes.set_xlim(limits(of_variants, of_baselines))
+    axes.set_ylim(heights[-1] + 0.6, -0.6)
+    for position, ((row, cell), height) in enumerate(zip(drawn, heights, strict=True)):
+        draw_score(axes, cell, height, BASELINE_COLOUR if row.role == "baseline" else line_style(position)["color"])
+    if of_baselines:
+        axes.axhline(len(drawn) - len(of_baselines) - 0.5 + RULE / 2, color="black", linewidth=0.6)
+    furnish(axes, xlabel=f"{metric.name} ({metric.better} is better)", title=metric.meaning)
+    axes.set_yticks(heights, [textwrap.fill(seeds_label(row, cell), LABEL_LETTERS) for row, cell in drawn])
+    axes.tick_params(axis="y", length=0)
+    axes.grid(axis="x", color="#DDDDDD", linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.annotate(
+        "point: interquartile mean over seeds; bar: 95 % bootstrap interval; faint: single seeds",
+        xy=(0, 0),
+        xytext=(0, -38),
+        xycoords="axes fraction",
+        textcoords="offset points",
+        fontsize=LABEL_SIZE - 1,
+        verticalalignment="top",
+    )
+    return figure
+
+
+def seeds_label(row: Row, cell: Cell) -> str:
+    """Return a row's label with the number of seeds that count."""
+    return f"{row.label} (n = {len(cell.values)})"
+
+
+def draw_score(axes: "Axes", cell: Cell, height: float, colour: str) -> None:
+    """Draw one row: seeds, interval and point; an arrow with the number where the point is off the scale."""
+    if not cell.values:
+        axes.text(
+            0.01, height, "no finished run", transform=axes.get_yaxis_transform(), va="center", fontsize=LABEL_SIZE
+        )
+        return
+    left, right = axes.get_xlim()
+    if not left <= cell.centre <= right:
+        below = cell.centre < left
+        text = f"◂ {cell.centre:.3g}" if below else f"{cell.centre:.3g} ▸"
+        axes.text(
+            0.01 if below else 0.99,
+            height,
+            text.replace("-", "−"),
+            transform=axes.get_yaxis_transform(),
+            horizontalalignment="left" if below else "right",
+            verticalalignment="center",
+            color=colour,
+            fontsize=LABEL_SIZE,
+        )
+        return
+    # Seeds stand a little apart in height, in their order, so that equal scores do not hide one another.
+    seeds = list(cell.values.values())
+    offsets = np.linspace(-0.18, 0.18, len(seeds)) if len(seeds) > 1 else np.zeros(1)
+    axes.scatter(seeds, height + offsets, s=14, color=colour, alpha=0.35, linewidths=0, zorder=2)
+    low, high = cell.interval
+    if not math.isnan(low):
+        axes.plot([low, high], [height, height], color=colour, linewidth=2.2, solid_capstyle="butt", zorder=3)
+    axes.plot([cell.centre], [height], marker="o", markersize=6.5, color=colour, markeredgecolor="white", zorder=4)

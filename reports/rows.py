@@ -1,0 +1,173 @@
+"""The lines of a table or a figure: variants and baselines, with their scores over seeds."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+from .records import POLICIES, Metric, RunRecord
+from .statistics import bootstrap_interval, interquartile_mean
+from .variants import TASK_KEYS, Variant, canonical
+
+# A baseline measured twice for one task and seed ought to score the same; machines may differ by rounding.
+BASELINE_TOLERANCE = 1e-6
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One agent's scores in one metric, a score per seed; NaN where the run wrote null."""
+
+    scores: Mapping[int, float]
+
+    @cached_property
+    def values(self) -> dict[int, float]:
+        """The scores that are numbers, by seed."""
+        return {seed: score for seed, score in self.scores.items() if not math.isnan(score)}
+
+    @cached_property
+    def undefined(self) -> tuple[int, ...]:
+        """The seeds whose score is null."""
+        return tuple(seed for seed in self.scores if seed not in self.values)
+
+    @cached_property
+    def centre(self) -> float:
+        """The interquartile mean over seeds; NaN without any."""
+        return float(interquartile_mean(list(self.values.values()))) if self.values else math.nan
+
+    @cached_property
+    def interval(self) -> tuple[float, float]:
+        """The ends of the 95 % bootstrap interval; NaN with fewer than two seeds."""
+        return bootstrap_interval([list(self.values.values())])
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line: a variant, or a baseline of one task.
+
+    Attributes
+    ----------
+    label
+        What the line is called.
+    role
+        Whether it is a variant or a baseline.
+    env_name
+        The environment's name: only lines of one environment are compared.
+    settings
+        The differing keys of the configs, as far as they apply.
+    cells
+        By agent and metric; the one agent of a baseline is itself.
+    finished, failed, unfinished
+        Seeds.
+    """
+
+    label: str
+    role: Literal["variant", "baseline"]
+    env_name: str
+    settings: Mapping[str, Any]
+    cells: Mapping[tuple[str, str], Cell]
+    finished: tuple[int, ...] = ()
+    failed: tuple[int, ...] = ()
+    unfinished: tuple[int, ...] = ()
+
+    def cell(self, agent: str, metric: str) -> Cell:
+        """Return the cell of a column; a baseline stands in the column of either policy, to be compared with it."""
+        if self.role == "variant":
+            return self.cells.get((agent, metric), Cell({}))
+        return next((cell for (_, measured), cell in self.cells.items() if measured == metric), Cell({}))
+
+
+def variant_row(variant: Variant, metrics: Iterable[Metric]) -> Row:
+    """Return the row of a variant; without a finished run its cells are empty."""
+    cells = {
+        (agent, metric.name): Cell(scores(variant.finished, agent, metric)) for metric in metrics for agent in POLICIES
+    }
+    return Row(
+        label=variant.label,
+        role="variant",
+        env_name=variant.env_name,
+        settings=variant.settings,
+        cells={(agent, metric): cell for (agent, metric), cell in cells.items() if cell.scores or agent == "last"},
+        finished=variant.seeds("finished"),
+        failed=variant.seeds("failed"),
+        unfinished=variant.seeds("unfinished"),
+    )
+
+
+def scores(runs: Iterable[RunRecord], agent: str, metric: Metric) -> dict[int, float]:
+    """Return an agent's score for each seed, from the first run of that seed that measured it."""
+    found: dict[int, float] = {}
+    for run in runs:
+        if f"{agent}/{metric.name}" in run.result:
+            found.setdefault(run.seed, run.result[f"{agent}/{metric.name}"])
+    return found
+
+
+def tasks(found: Iterable[Variant]) -> list[tuple[Variant, ...]]:
+    """Group the variants that share an environment config and an evaluation config, and so their baselines."""
+    groups: dict[str, list[Variant]] = {}
+    for variant in found:
+        config = variant.runs[0].config
+        groups.setdefault(canonical([config["env"], config.get("evaluation")]), []).append(variant)
+    return [tuple(members) for members in groups.values()]
+
+
+def baseline_rows(found: Iterable[Variant], metrics: Sequence[Metric]) -> list[Row]:
+    """Return a row for each baseline of each task.
+
+    Every run of a task measures the same baselines: each seed of a task counts once, however many variants share it. A
+    baseline that is also trained and evaluated like the others, as a variant of the same task, is left out.
+    """
+    return [baseline_row(agent, members, metrics) for members in tasks(found) for agent in untrained_baselines(members)]
+
+
+def untrained_baselines(members: Sequence[Variant]) -> list[str]:
+    """Return the baselines of a task's runs that are not themselves a variant with results."""
+    trained = {variant.algo_name for variant in members if variant.finished}
+    named = dict.fromkeys(agent for run in finished_runs(members) for agent in run.baselines)
+    return [agent for agent in named if agent not in trained]
+
+
+def baseline_row(agent: str, members: Sequence[Variant], metrics: Iterable[Metric]) -> Row:
+    """Return the row of one baseline of one task, named after the task where there are several."""
+    runs = finished_runs(members)
+    task = members[0].task
+    return Row(
+        label=f"{agent} ({task})" if task else agent,
+        role="baseline",
+        env_name=members[0].env_name,
+        settings={key: value for key, value in members[0].settings.items() if key.startswith(TASK_KEYS)},
+        cells={(agent, metric.name): Cell(scores(runs, agent, metric)) for metric in metrics},
+        finished=tuple(dict.fromkeys(run.seed for run in runs if agent in run.baselines)),
+    )
+
+
+def finished_runs(members: Iterable[Variant]) -> list[RunRecord]:
+    """Return the finished runs of some variants, ordered by seed."""
+    return sorted((run for variant in members for run in variant.finished), key=lambda run: run.seed)
+
+
+def disagreements(found: Iterable[Variant], metrics: Iterable[Metric]) -> list[str]:
+    """Return a sentence for each baseline score that two variants of one task measured differently with one seed."""
+    sentences = []
+    for members in tasks(found):
+        first: dict[tuple[str, int], tuple[str, float]] = {}
+        keys = [f"{agent}/{metric.name}" for agent in untrained_baselines(members) for metric in metrics]
+        # In the order in which `scores` looks for the run that counts: by seed, then by variant.
+        labelled = [(variant.label, run) for variant in members for run in variant.finished]
+        for label, run in sorted(labelled, key=lambda pair: pair[1].seed):
+            for key in (key for key in keys if key in run.result):
+                beside, counted = first.setdefault((key, run.seed), (label, run.result[key]))
+                if not same_score(counted, run.result[key]):
+                    sentences.append(
+                        f"{key}, seed {run.seed}: {counted:g} beside {beside} counts, "
+                        f"{run.result[key]:g} beside {label} does not."
+                    )
+    return sentences
+
+
+def same_score(one: float, other: float) -> bool:
+    """Say whether two scores agree up to rounding, or are both undefined."""
+    return math.isclose(one, other, rel_tol=BASELINE_TOLERANCE, abs_tol=1e-12) or (
+        math.isnan(one) and math.isnan(other)
+    )
