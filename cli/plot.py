@@ -23,7 +23,7 @@ def main(arguments: list[str]) -> int:
     runs = find_runs(options.directory)
     figures = study_figures(runs, metric_names(options.metrics))
     if runs[0].path == options.directory:
-        figures = environment_figures(runs[0]) | figures
+        figures = environment_figures(options.directory) | figures
     if not figures:
         raise UserError(f"{options.directory}: nothing was evaluated yet; go on with the runs, then plot again.")
     folder = options.output or options.directory / "figures"

@@ -13,7 +13,7 @@ import numpy as np
 from .. import UserError
 from .drawing import FIGURE_WIDTH, draw_baselines, furnish, legend_below, limits, line_style
 from .final_scores import final_scores_figure
-from .records import RunRecord, choose_metrics
+from .records import RunRecord, choose_metrics, read_config
 from .rows import baseline_rows, variant_row
 from .statistics import Floats, pointwise_summary
 from .variants import Variant, variants
@@ -114,7 +114,6 @@ def learning_curve_figure(
         None if no run has a value in this column.
     """
     from matplotlib.figure import Figure
-    from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     curves = {position: learning_curve(variant.runs, column) for position, variant in enumerate(drawn)}
     present = {position: curve for position, curve in curves.items() if curve is not None}
@@ -175,14 +174,22 @@ def study_figures(runs: Sequence[RunRecord], metric_names: Sequence[str] = ()) -
     return {name: figure for name, figure in figures.items() if figure is not None}
 
 
-def environment_figures(run: RunRecord) -> dict[str, "Figure"]:
-    """Return the figures that the run's own environment knows how to draw; none if it has no ``figures`` module.
+def draw_run_figures(run_directory: Path) -> list[Path]:
+    """Draw what the run's own environment knows how to draw into the run's ``figures/``; return the paths."""
+    found = environment_figures(run_directory)
+    return [path for name, figure in found.items() for path in save_figure(figure, run_directory / "figures", name)]
 
-    The module ``figures`` beside the environment's class, found through the ``_target_`` that the run recorded, offers
-    ``figures(run_directory)``.
+
+def environment_figures(run_directory: Path) -> dict[str, "Figure"]:
+    """Return the figures that a run's environment offers, by file name; none if it has no ``figures`` module.
+
+    The module ``figures`` beside the environment's class, found through the ``_target_`` that the run recorded, has a
+    function ``figures(run_directory)``.
     """
-    module = figures_module(str(run.config["env"].get("_target_", "")))
-    return dict(import_module(module).figures(run.path)) if module else {}
+    target = str(read_config(run_directory / "config.yaml")["env"].get("_target_", ""))
+    name = figures_module(target)
+    draw = getattr(import_module(name), "figures", None) if name else None
+    return dict(draw(run_directory)) if draw else {}
 
 
 def figures_module(target: str) -> str | None:

@@ -53,7 +53,7 @@ def furnish(axes: "Axes", *, xlabel: str, ylabel: str = "", title: str = "") -> 
     axes.set_ylabel(ylabel, fontsize=LABEL_SIZE + 1)
     axes.set_title(textwrap.fill(title, 85), fontsize=LABEL_SIZE + 1, loc="left")
     axes.tick_params(labelsize=LABEL_SIZE)
-    axes.xaxis.set_major_locator(MaxNLocator(6))
+    axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
     axes.xaxis.set_major_formatter(FuncFormatter(plain_number))
     axes.spines[["top", "right"]].set_visible(False)
 

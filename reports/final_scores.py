@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LABEL_LETTERS = 44  # a longer label is folded
-ROW_HEIGHT = 0.34  # inches
-RULE = 0.6  # additional distance between variants and baselines, in rows
+ROW_HEIGHT = 0.34  # inches; a row of up to two lines of label is 1 high in the figure's own units
+LINE_HEIGHT = 0.5  # of a row
+RULE = 0.6  # of a row, left free between variants and baselines
 
 
 def final_scores_figure(rows: Sequence[Row], metric: Metric) -> "Figure | None":
@@ -38,17 +39,21 @@ def final_scores_figure(rows: Sequence[Row], metric: Metric) -> "Figure | None":
     if not of_variants:
         return None
     of_baselines = [cell.centre for row, cell in drawn if row.role == "baseline"]
-    heights = [place + RULE * (row.role == "baseline") for place, (row, _) in enumerate(drawn)]
-    figure = Figure(figsize=(FIGURE_WIDTH, 1.1 + ROW_HEIGHT * (len(rows) + RULE)))
+    labels = [textwrap.fill(f"{row.label} (n = {len(cell.values)})", LABEL_LETTERS) for row, cell in drawn]
+    room = np.array([max(1.0, LINE_HEIGHT * (label.count("\n") + 1.4)) for label in labels])
+    is_baseline = np.array([row.role == "baseline" for row, _ in drawn])
+    heights = np.cumsum(room) - room / 2 + RULE * is_baseline
+    bottom = heights[-1] + room[-1] / 2
+    figure = Figure(figsize=(FIGURE_WIDTH, 1.1 + ROW_HEIGHT * bottom))
     axes = figure.add_subplot()
     axes.set_xlim(limits(of_variants, of_baselines))
-    axes.set_ylim(heights[-1] + 0.6, -0.6)
+    axes.set_ylim(bottom, 0)
     for position, ((row, cell), height) in enumerate(zip(drawn, heights, strict=True)):
         draw_score(axes, cell, height, BASELINE_COLOUR if row.role == "baseline" else line_style(position)["color"])
     if of_baselines:
-        axes.axhline(len(drawn) - len(of_baselines) - 0.5 + RULE / 2, color="black", linewidth=0.6)
+        axes.axhline(room[~is_baseline].sum() + RULE / 2, color="black", linewidth=0.6)
     furnish(axes, xlabel=f"{metric.name} ({metric.better} is better)", title=metric.meaning)
-    axes.set_yticks(heights, [textwrap.fill(seeds_label(row, cell), LABEL_LETTERS) for row, cell in drawn])
+    axes.set_yticks(heights, labels)
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="x", color="#DDDDDD", linewidth=0.6)
     axes.set_axisbelow(True)
@@ -62,11 +67,6 @@ def final_scores_figure(rows: Sequence[Row], metric: Metric) -> "Figure | None":
         verticalalignment="top",
     )
     return figure
-
-
-def seeds_label(row: Row, cell: Cell) -> str:
-    """Return a row's label with the number of seeds that count."""
-    return f"{row.label} (n = {len(cell.values)})"
 
 
 def draw_score(axes: "Axes", cell: Cell, height: float, colour: str) -> None:
@@ -94,7 +94,7 @@ def draw_score(axes: "Axes", cell: Cell, height: float, colour: str) -> None:
     # Seeds stand a little apart in height, in their order, so that equal scores do not hide one another.
     seeds = list(cell.values.values())
     offsets = np.linspace(-0.18, 0.18, len(seeds)) if len(seeds) > 1 else np.zeros(1)
-    axes.scatter(seeds, height + offsets, s=14, color=colour, alpha=0.35, linewidths=0, zorder=2)
+    axes.scatter(seeds, height + offsets, s=14, color=colour, alpha=0.45, linewidths=0, zorder=2)
     low, high = cell.interval
     if not math.isnan(low):
         axes.plot([low, high], [height, height], color=colour, linewidth=2.2, solid_capstyle="butt", zorder=3)

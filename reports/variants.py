@@ -230,7 +230,7 @@ def natural_order(variant: Variant, keys: Iterable[str]) -> list[tuple[Any, ...]
 
 
 def natural(value: Any) -> tuple[Any, ...]:
-    """Return a sort key that puts null first, then numbers by size, then text with the numbers in it by size, then lists."""
+    """Return a sort key: null, then numbers by size, then text with the numbers in it by size, then lists."""
     if value is None:
         return (0,)
     if isinstance(value, int | float):
