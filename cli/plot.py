@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from .. import UserError
-from .table import ReportParser, metric_names
+from .table import metric_names, report_arguments
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -14,8 +14,7 @@ baselines. For a single run directory also the figures that its environment offe
 
 def main(arguments: list[str]) -> int:
     """Write the figures and print where; return the exit status."""
-    parser = ReportParser("plot", DESCRIPTION, "DIR/figures")
-    options = parser.parse_args(arguments)
+    options = report_arguments("plot", DESCRIPTION, "DIR/figures").parse_args(arguments)
 
     from ..reports.curves import environment_figures, save_figure, study_figures
     from ..reports.records import find_runs

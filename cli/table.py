@@ -1,10 +1,8 @@
 """`bioppo table`: the results of a directory's runs as a table."""
 
-import argparse
 from pathlib import Path
-from typing import NoReturn
 
-from .. import UserError
+from .arguments import Arguments
 
 FILES = {"terminal": "table.txt", "csv": "table.csv", "markdown": "table.md", "latex": "table.tex"}
 WRITTEN_BY_DEFAULT = ("csv", "markdown", "latex")
@@ -13,20 +11,13 @@ DESCRIPTION = """Aggregate the finished runs in a directory over seeds (interqua
 with their baselines as rows. Prints the table and writes table.csv, table.md and table.tex into the directory."""
 
 
-class ReportParser(argparse.ArgumentParser):
-    """The arguments of a command that reads a directory of runs; a mistake raises :class:`UserError`."""
-
-    def __init__(self, command: str, description: str, written: str) -> None:
-        super().__init__(prog=f"bioppo {command}", description=description, allow_abbrev=False)
-        self.add_argument("directory", metavar="DIR", type=Path, help="holds the runs, at any depth")
-        self.add_argument(
-            "--metrics", metavar="A,B", default="", help="only these metrics, in this order; default: all"
-        )
-        self.add_argument("--output", metavar="FOLDER", type=Path, help=f"write there; default: {written}")
-
-    def error(self, message: str) -> NoReturn:
-        """Say what is wrong in one sentence."""
-        raise UserError(f"{self.prog}: {message}; see `{self.prog} --help`.")
+def report_arguments(command: str, description: str, written: str) -> Arguments:
+    """Return the parser of a command that reads a directory of runs and writes into a folder."""
+    parser = Arguments(prog=f"bioppo {command}", description=description, allow_abbrev=False)
+    parser.add_argument("directory", metavar="DIR", type=Path, help="holds the runs, at any depth")
+    parser.add_argument("--metrics", metavar="A,B", default="", help="only these metrics, in this order; default: all")
+    parser.add_argument("--output", metavar="FOLDER", type=Path, help=f"write there; default: {written}")
+    return parser
 
 
 def metric_names(text: str) -> list[str]:
@@ -36,7 +27,7 @@ def metric_names(text: str) -> list[str]:
 
 def main(arguments: list[str]) -> int:
     """Print and write the table; return the exit status."""
-    parser = ReportParser("table", DESCRIPTION, "DIR")
+    parser = report_arguments("table", DESCRIPTION, "DIR")
     parser.add_argument(
         "--format", choices=tuple(FILES), help="print this format alone, and write it only with --output"
     )

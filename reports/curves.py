@@ -26,6 +26,9 @@ RESOLUTION = 150  # dots per inch of a PNG
 # A curve with at most this many different x is drawn at exactly these, a longer one at this many evenly spaced.
 MOST_POINTS = 200
 
+# The part of the vertical axis that curves keep for themselves where a baseline lies far away.
+LEAST_SHARE = 0.15
+
 # Statistics of the training episodes that are drawn where a run recorded them, with the label of their axis.
 TRAINING_SCALARS = {
     "environment/reward_mean": "mean reward of the training episodes",
@@ -130,7 +133,7 @@ def learning_curve_figure(
         axes.plot(curve.calls, curve.centre, label=label, linewidth=1.8, marker=marker, **style)
         axes.fill_between(curve.calls, curve.low, curve.high, color=style["color"], alpha=0.15, linewidth=0)
     seen = np.concatenate([values for curve in present.values() for values in (curve.centre, curve.low, curve.high)])
-    axes.set_ylim(limits(seen, baselines.values()))
+    axes.set_ylim(limits(seen, baselines.values(), least_share=LEAST_SHARE))
     furnish(axes, xlabel="simulator calls", ylabel=quantity, title=title)
     draw_baselines(axes, baselines)
     legend_below(axes, "line: interquartile mean over seeds; shaded: 95 % bootstrap interval")

@@ -29,9 +29,6 @@ DASHES: tuple[tuple[float, ...], ...] = (
 )
 BASELINE_COLOUR = "#7A7A7A"
 
-# Baselines are drawn to scale as long as the variants keep at least this part of the axis.
-LEAST_SHARE = 0.3
-
 
 def line_style(position: int) -> dict[str, Any]:
     """Return colour and dashes of the variant at a position; no pair comes twice among 64 variants."""
@@ -58,8 +55,8 @@ def furnish(axes: "Axes", *, xlabel: str, ylabel: str = "", title: str = "") -> 
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def limits(values: Iterable[float], baselines: Iterable[float]) -> tuple[float, float]:
-    """Return the ends of an axis that holds all values, and the baselines that do not shrink them too much.
+def limits(values: Iterable[float], baselines: Iterable[float], *, least_share: float) -> tuple[float, float]:
+    """Return the ends of an axis for all values, and for the baselines that leave them ``least_share`` of the axis.
 
     Without any value the baselines alone decide. Five per cent of margin is added at both ends.
     """
@@ -71,7 +68,7 @@ def limits(values: Iterable[float], baselines: Iterable[float]) -> tuple[float, 
     for other in sorted(others, key=lambda value: max(low - value, value - high)):
         wider = max(high, other) - min(low, other)
         # Values that are all equal have no span to keep.
-        if span == 0 or span / wider >= LEAST_SHARE:
+        if span == 0 or span / wider >= least_share:
             low, high = min(low, other), max(high, other)
     margin = 0.05 * (high - low) or 0.05 * abs(high) or 0.05
     return low - margin, high + margin

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+# Scores may lie close together, far from the baselines: that is worth seeing, unless the scores become one point.
+LEAST_SHARE = 0.02
 LABEL_LETTERS = 44  # a longer label is folded
 ROW_HEIGHT = 0.34  # inches; a row of up to two lines of label is 1 high in the figure's own units
 LINE_HEIGHT = 0.5  # of a row
@@ -46,7 +48,7 @@ def final_scores_figure(rows: Sequence[Row], metric: Metric) -> "Figure | None":
     bottom = heights[-1] + room[-1] / 2
     figure = Figure(figsize=(FIGURE_WIDTH, 1.1 + ROW_HEIGHT * bottom))
     axes = figure.add_subplot()
-    axes.set_xlim(limits(of_variants, of_baselines))
+    axes.set_xlim(limits(of_variants, of_baselines, least_share=LEAST_SHARE))
     axes.set_ylim(bottom, 0)
     for position, ((row, cell), height) in enumerate(zip(drawn, heights, strict=True)):
         draw_score(axes, cell, height, BASELINE_COLOUR if row.role == "baseline" else line_style(position)["color"])

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from .records import POLICIES, Metric, RunRecord
 from .statistics import bootstrap_interval, interquartile_mean
-from .variants import TASK_KEYS, Variant, canonical
+from .variants import TASK_KEYS, Variant, canonical, scientific
 
 # A baseline measured twice for one task and seed ought to score the same; machines may differ by rounding.
 BASELINE_TOLERANCE = 1e-6
@@ -107,7 +107,7 @@ def tasks(found: Iterable[Variant]) -> list[tuple[Variant, ...]]:
     """Group the variants that share an environment config and an evaluation config, and so their baselines."""
     groups: dict[str, list[Variant]] = {}
     for variant in found:
-        config = variant.runs[0].config
+        config = scientific(variant.runs[0])
         groups.setdefault(canonical([config["env"], config.get("evaluation")]), []).append(variant)
     return [tuple(members) for members in groups.values()]
 

@@ -15,6 +15,9 @@ from .records import RunRecord, Status
 # What makes two runs the same experiment, beside the seed; `bioppo train` compares the same keys.
 SCIENTIFIC_KEYS = ("env", "algo", "budget", "evaluation")
 
+# Options inside those parts that change the speed of a run and nothing else.
+IGNORED_KEYS = {"env": ("workers",)}
+
 # What makes two runs the same task: their baselines are then the same.
 TASK_KEYS = ("env.", "evaluation.")
 
@@ -108,7 +111,12 @@ def variants(runs: Sequence[RunRecord]) -> list[Variant]:
 
 def scientific(run: RunRecord) -> dict[str, Any]:
     """Return the part of a run's config that makes it the experiment it is, without the seed."""
-    return {key: run.config[key] for key in SCIENTIFIC_KEYS if key in run.config}
+    return {key: without(run.config[key], IGNORED_KEYS.get(key, ())) for key in SCIENTIFIC_KEYS if key in run.config}
+
+
+def without(node: Any, keys: Sequence[str]) -> Any:
+    """Return a mapping without some keys, anything else as it is."""
+    return {key: value for key, value in node.items() if key not in keys} if isinstance(node, Mapping) else node
 
 
 def given_name(run: RunRecord) -> str:
