@@ -24,14 +24,17 @@ class SaturationGroups:
     Parameters
     ----------
     degree
-        Degree ``m`` of every acting slot, ``(n_slots,)``.
+        Degree ``m`` of every acting slot, ``(n_slots, 1)``.
+    higher
+        The degrees above 1 with the slots that have them.
     side
         Side on which every acting slot stands, ``(n_slots,)``.
     membership
         Sparse 0/1 matrix that adds slots up to sides, ``(n_sides, n_slots)``.
     """
 
-    degree: IntArray
+    degree: FloatArray
+    higher: tuple[tuple[int, IntArray], ...]
     side: IntArray
     membership: Any
 
@@ -50,7 +53,12 @@ def build_groups(network: Network) -> SaturationGroups:
         n_groups += len(set(groups.values()))
     columns = np.arange(len(side))
     membership = csr_array((np.ones(len(side)), (side, columns)), shape=(2 * n_groups, len(side)))
-    return SaturationGroups(np.array(degree, dtype=np.intp), np.array(side, dtype=np.intp), membership)
+    return SaturationGroups(
+        degree=np.array(degree, dtype=np.float64)[:, None],
+        higher=tuple((m, np.flatnonzero(np.array(degree) == m)) for m in sorted({*degree} - {1})),
+        side=np.array(side, dtype=np.intp),
+        membership=membership,
+    )
 
 
 def saturations(groups: SaturationGroups, ln_ratio: FloatArray) -> FloatArray:
@@ -63,7 +71,7 @@ def saturations(groups: SaturationGroups, ln_ratio: FloatArray) -> FloatArray:
     ln_ratio
         ``ln y = ln(x / K)``, ``(n_slots, n_sets)``.
     """
-    ln_term, slope, _ = _terms(groups, ln_ratio)
+    ln_term, slope = _terms(groups, ln_ratio)
     return slope * _shares(groups, ln_term)[groups.side]
 
 
@@ -73,12 +81,13 @@ def saturation_pullback(groups: SaturationGroups, ln_ratio: FloatArray, cotangen
     With ``g = y T' / T`` and the share ``a = A / D`` of the slot's own side,
     ``d sat_s / d ln y_t = sat_s g_t (1 - a) + delta_st a dg / d ln y`` on one side and ``-sat_s g_t a_t`` across.
     """
-    ln_term, slope, curvature = _terms(groups, ln_ratio)
+    ln_term, slope = _terms(groups, ln_ratio)
     share = _shares(groups, ln_term)[groups.side]
     saturation = slope * share
     own = groups.membership @ (cotangent * saturation)
     both = own + _opposite(own)
-    gradient: FloatArray = slope * own[groups.side] - saturation * both[groups.side] + share * curvature * cotangent
+    own_term = share * _curvature(groups, ln_ratio) * cotangent
+    gradient: FloatArray = slope * own[groups.side] - saturation * both[groups.side] + own_term
     return gradient
 
 
@@ -114,27 +123,30 @@ def _opposite(sides: FloatArray) -> FloatArray:
     return sides.reshape(n_sides // 2, 2, n_sets)[:, ::-1].reshape(n_sides, n_sets)
 
 
-def _terms(groups: SaturationGroups, ln_ratio: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return ``ln T_m``, ``g = d ln T_m / d ln y`` and ``dg / d ln y``, each ``(n_slots, n_sets)``.
+def _terms(groups: SaturationGroups, ln_ratio: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return ``ln T_m`` and ``g = d ln T_m / d ln y``, each ``(n_slots, n_sets)``.
 
     ``T_m(y) = y**m T_m(1 / y)`` reduces everything to powers of ``z = min(y, 1 / y)``, which cannot overflow.
     """
+    tail = np.exp(-np.abs(ln_ratio))
+    slope = tail / (1.0 + tail)
+    for degree, rows in groups.higher:
+        tail[rows], slope[rows], _ = _moments(tail[rows], degree)
+    ln_term = np.log1p(tail) + groups.degree * np.maximum(ln_ratio, 0.0)
+    return ln_term, np.where(ln_ratio > 0, groups.degree - slope, slope)
+
+
+def _curvature(groups: SaturationGroups, ln_ratio: FloatArray) -> FloatArray:
+    """Return ``dg / d ln y``, which is the same for ``y`` and ``1 / y``, ``(n_slots, n_sets)``."""
     z = np.exp(-np.abs(ln_ratio))
-    large = ln_ratio > 0
-    tail, slope = z, z / (1.0 + z)
-    curvature = slope * (1.0 - slope)
-    if np.any(groups.degree > 1):
-        tail = z.copy()
-        for degree in np.unique(groups.degree[groups.degree > 1]):
-            rows = groups.degree == degree
-            tail[rows], slope[rows], curvature[rows] = _moments(z[rows], int(degree))
-    degrees = groups.degree[:, None]
-    ln_term = np.log1p(tail) + np.where(large, degrees * ln_ratio, 0.0)
-    return ln_term, np.where(large, degrees - slope, slope), curvature
+    curvature: FloatArray = z / (1.0 + z) ** 2
+    for degree, rows in groups.higher:
+        curvature[rows] = _moments(z[rows], degree)[2]
+    return curvature
 
 
 def _moments(z: FloatArray, degree: int) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return ``T - 1`` and the mean and variance of the power drawn with probability ``z**i / T``."""
+    """Return ``T - 1`` and the mean and variance of a power i that has the probability ``z**i / T``."""
     tail, first, second = np.zeros_like(z), np.zeros_like(z), np.zeros_like(z)
     power = np.ones_like(z)
     for i in range(1, degree + 1):

@@ -48,7 +48,7 @@ class KineticSimulator:
         ``ln x`` of each Michaelis constant's species, x in mol/L.
     n_independent : int
         Rows of the reduced Jacobian.
-    state_hash : str
+    content_hash : str
         Hash of network and state.
 
     Raises
@@ -73,7 +73,7 @@ class KineticSimulator:
         species = np.array([network.species_index[slot.species] for _, slot in network.parameter_slots], dtype=np.intp)
         self.ln_concentration: FloatArray = np.log(state.concentration[species])
         self.n_independent = len(reduction.independent)
-        self.state_hash = content_hash(network, state)
+        self.content_hash = content_hash(network, state)
         self._acting_index = np.flatnonzero(self.acting)
         self._groups = build_groups(network)
         reactions = np.array([reaction for reaction, _ in network.parameter_slots], dtype=np.intp)
