@@ -1,12 +1,13 @@
 """`bioppo evaluate`: measure a trained agent again, from its run directory alone."""
 
-import argparse
 from pathlib import Path
+
+from .arguments import Arguments
 
 
 def main(words: list[str]) -> int:
     """Rebuild the run from its own config, load a checkpoint, and print what it scores on fresh episodes."""
-    parser = argparse.ArgumentParser(prog="bioppo evaluate", description="Measure a trained agent again.")
+    parser = Arguments(prog="bioppo evaluate", description="Measure a trained agent again.")
     parser.add_argument("run", type=Path, help="a run directory, such as results/adhoc/.../seed_0")
     parser.add_argument("--checkpoint", default="last", help="last, best, previous or calls_... (default: last)")
     parser.add_argument("--episodes", type=int, help="how many episodes (default: as the run's config says)")

@@ -1,13 +1,13 @@
 """`bioppo list`: name the choices, one line each."""
 
-import argparse
+from .arguments import Arguments
 
 GROUPS = {"env": "environments", "algo": "algorithms", "tracker": "trackers"}
 
 
 def main(words: list[str]) -> int:
     """Print every choice of a config group, or of all groups, with its meaning."""
-    parser = argparse.ArgumentParser(prog="bioppo list", description="Name the choices of a config group.")
+    parser = Arguments(prog="bioppo list", description="Name the choices of a config group.")
     parser.add_argument("group", nargs="?", choices=list(GROUPS), help="one group; without it, all")
     group = parser.parse_args(words).group
     for name in [group] if group else GROUPS:

@@ -57,14 +57,15 @@ def run_command(name: str, words: list[str]) -> int:
     except BrokenPipeError:  # the reader of our output has gone, as with `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except Exception as error:
-        if os.environ.get("BIOPPO_DEBUG") == "1":
+    except (Exception, SystemExit) as raised:
+        error = raised.__cause__ if isinstance(raised, SystemExit) else raised
+        if error is None:
             raise
         from .mistakes import explain
 
         sentence = explain(error)
-        if sentence is None:
-            raise
+        if sentence is None or os.environ.get("BIOPPO_DEBUG") == "1":
+            raise error from error.__cause__
         print(f"bioppo: {sentence}", file=sys.stderr)
         return 2
 

@@ -5,19 +5,26 @@ import re
 from .. import UserError
 from ..configs.option import nearest
 
+WANTED = {
+    "Integer": "give a whole number",
+    "Float": "give a number",
+    "Boolean": "give true or false",
+    "is not Optional": "give a value other than null",
+}
+"""What to give instead, by the type that OmegaConf names in its message."""
+
 
 def explain(error: BaseException) -> str | None:
     """Return one sentence with key, value and remedy, or None if the error is a bug."""
     if isinstance(error, UserError):
         return " ".join(str(error).split())
+    if type(error).__module__.partition(".")[0] in ("hydra", "omegaconf"):
+        return _explain_composition(error)
     if isinstance(error, OSError):
         from ..training.run_directory import storage_error
 
         return str(storage_error(error, error.filename or "the results"))
-    module = type(error).__module__.partition(".")[0]
-    if module not in ("hydra", "omegaconf"):
-        return None
-    return _explain_composition(error)
+    return None
 
 
 def _explain_composition(error: BaseException) -> str:
@@ -32,7 +39,8 @@ def _explain_composition(error: BaseException) -> str:
     if isinstance(cause, ConfigKeyError | ConfigAttributeError):
         return _explain_key(str(cause.full_key or cause.key), cause)
     if isinstance(cause, ValidationError):
-        return f"{_overridden(error) or cause.full_key}: {_first_line(cause)}."
+        wanted = next((words for kind, words in WANTED.items() if kind in str(cause)), "give a value of its type")
+        return f"{_overridden(error) or cause.full_key}: {_first_line(cause)}; {wanted}."
     if isinstance(error, OmegaConfBaseException):
         return f"{error.full_key or 'The config'}: {_first_line(error)}."
     text = str(error)
@@ -48,11 +56,10 @@ def _explain_composition(error: BaseException) -> str:
 def _explain_key(key: str, cause: BaseException) -> str:
     parent = getattr(cause, "parent_node", None)
     valid = [str(name) for name in parent] if parent is not None else []
-    short = key.rpartition(".")[2]
-    prefix = key.removesuffix(short)
+    prefix = key.removesuffix(key.rpartition(".")[2])
     if not valid:
         return f"There is no key '{key}': add it with +{key}=VALUE if it is meant."
-    return f"There is no key '{key}': {nearest(short, valid)}" + (f" (in {prefix.rstrip('.')})" if prefix else "")
+    return f"There is no key '{key}': {nearest(key, [prefix + name for name in valid])}"
 
 
 def _overridden(error: BaseException) -> str | None:

@@ -3,11 +3,14 @@
 import hashlib
 
 from .. import UserError
+from ..configs.option import nearest
 
 FLAGS_WITH_VALUE = {
     "-c", "--cfg", "-p", "--package", "-cn", "--config-name", "-cp", "--config-path", "-cd", "--config-dir",
     "-i", "--info", "--experimental-rerun",
 }  # fmt: skip
+
+FLAGS = {"-h", "--help", "--hydra-help", "--version", "--resolve", "-r", "--run", "-m", "--multirun"}
 
 UNNAMED = ("seed", "results", "display", "device", "threads", "tracker")
 """Keys that do not make a sweep another one."""
@@ -24,6 +27,9 @@ def override_words(words: list[str]) -> list[str]:
     overrides = []
     previous = ""
     for word in words:
+        flag = word.partition("=")[0]
+        if flag.startswith("-") and flag not in FLAGS_WITH_VALUE | FLAGS:
+            raise UserError(f"There is no option '{flag}': {nearest(flag, FLAGS_WITH_VALUE | FLAGS)}")
         if not word.startswith("-") and previous not in FLAGS_WITH_VALUE:
             if "=" not in word and not word.startswith("~"):
                 raise UserError(f"'{word}' is not an override: write key=value, such as env=kinetic.")

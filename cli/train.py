@@ -39,12 +39,23 @@ def main(words: list[str]) -> int:
 def task(config: DictConfig) -> Any:
     """Train one run in the directory Hydra has chosen; launchers call this in their own processes."""
     from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
 
+    try:
+        train_here(config, Path(HydraConfig.get().runtime.output_dir))
+    except Exception as error:
+        if HydraConfig.get().mode == RunMode.MULTIRUN:
+            raise
+        # Hydra would print a line of its own in front of ours; what is no Exception passes through it unseen.
+        raise SystemExit(2) from error
+
+
+def train_here(config: DictConfig, directory: Path) -> None:
+    """Check the config, train in ``directory``, and print the summary."""
+    run = to_run_config(config)
     from ..training.display import make_display
     from ..training.train import train
 
-    run = to_run_config(config)
-    directory = Path(HydraConfig.get().runtime.output_dir)
     show(train(run, _relative(directory), display=make_display(run.display)), run.display)
 
 

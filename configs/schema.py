@@ -12,7 +12,7 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 
 from .. import UserError
 from ..envs import CONFIGS as ENVIRONMENTS
-from .option import OptionError, Options, option
+from .option import OptionError, Options, nearest, option
 
 GROUPS: dict[str, dict[str, str]] = {
     "env": ENVIRONMENTS,
@@ -130,6 +130,11 @@ def _to_object(group: str, node: Mapping[str, Any]) -> Any:
 
 
 def _checked(prefix: str, schema: type[Options], values: Mapping[str, Any]) -> Any:
+    fields = schema.__dataclass_fields__
+    for key in values:
+        if key not in fields:
+            path = f"{prefix}." if prefix else ""
+            raise UserError(f"There is no key '{path}{key}': {nearest(key, fields)}")
     try:
         return schema(**values)
     except OptionError as error:

@@ -130,11 +130,14 @@ def headline(scalars: Mapping[str, float], count: int = 3) -> str:
 
 
 def summary_table(result: Mapping[str, Any], metrics: list[dict[str, str]]) -> "Table":
-    """Return the table of a finished run: its last and best agent, with the baselines beside them."""
+    """Return the table of a finished run: its last and best agent, and the baselines in brackets."""
+    from rich import box
     from rich.table import Table
 
     arrows = {"higher": "↑", "lower": "↓"}
-    table = Table(title="test split, fresh seeds", title_justify="left", title_style="bold")
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table.title, table.title_justify = "Test split, fresh seeds", "left"
+    table.caption, table.caption_justify = "last: when training ended; best: chosen on validation; (baselines)", "left"
     table.add_column("agent")
     for metric in metrics:
         table.add_column(f"{metric['name']} {arrows[metric['better']]}", justify="right")
@@ -142,6 +145,6 @@ def summary_table(result: Mapping[str, Any], metrics: list[dict[str, str]]) -> "
     for agent in agents:
         values = [result.get(f"{agent}/{metric['name']}") for metric in metrics]
         shown = ["–" if value is None else f"{value:.4g}" for value in values]
-        kind = {"last": "last policy", "best": "best on validation"}.get(agent, f"baseline: {agent}")
-        table.add_row(kind, *shown, end_section=agent == "best")
+        name = agent if agent in ("last", "best") else f"({agent})"
+        table.add_row(name, *shown, end_section=agent == "best")
     return table

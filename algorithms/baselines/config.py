@@ -11,7 +11,7 @@ class RandomConfig(AlgorithmConfig):
 
     _target_: str = option("bioppo.algorithms.baselines.random.build_random", "dotted name of its builder")
     name: str = option("random", "name of the algorithm in directories and tables")
-    n_steps: int = option(16, "steps of every copy per update", minimum=1)
+    n_steps: int = option(5, "steps of every copy per update", minimum=1)
 
 
 @dataclass(kw_only=True)

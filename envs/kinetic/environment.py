@@ -138,7 +138,7 @@ class KineticVectorEnv(BatchedEnv):
         """Return what provenance should keep of the loaded model."""
         return {
             "lambda_part": self.lambda_part,
-            "steady_state_hash": self.task.simulator.state_hash,
+            "steady_state_hash": self.task.simulator.content_hash,
             "n_parameters": self.n_parameters,
         }
 
@@ -196,7 +196,7 @@ def load_task(config: KineticConfig) -> KineticTask:
     network, state = load_e_coli_core(config.member)
     simulator = KineticSimulator(network, state, workers=config.workers)
     if isinstance(config.lambda_part, str):
-        lambda_part = calibrate(simulator, state, config.lambda_part, bounds=LN_KM_BOUNDS)
+        lambda_part = calibrate(simulator, config.lambda_part, bounds=LN_KM_BOUNDS)
     else:
         lambda_part = float(config.lambda_part)
     return KineticTask(simulator, lambda_part)
