@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .. import UserError
-from .drawing import FIGURE_WIDTH, draw_baselines, furnish, legend_below, limits, line_style
+from .drawing import FIGURE_WIDTH, draw_baselines, furnish, legend_below, limits, line_style, write_large_numbers_out
 from .final_scores import final_scores_figure
 from .records import RunRecord, choose_metrics, read_config
 from .rows import baseline_rows, variant_row
@@ -135,6 +135,7 @@ def learning_curve_figure(
     seen = np.concatenate([values for curve in present.values() for values in (curve.centre, curve.low, curve.high)])
     axes.set_ylim(limits(seen, baselines.values(), least_share=LEAST_SHARE))
     furnish(axes, xlabel="simulator calls", ylabel=quantity, title=title)
+    write_large_numbers_out(axes)
     draw_baselines(axes, baselines)
     legend_below(axes, "line: interquartile mean over seeds; shaded: 95 % bootstrap interval")
     return figure

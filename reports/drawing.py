@@ -55,6 +55,17 @@ def furnish(axes: "Axes", *, xlabel: str, ylabel: str = "", title: str = "") -> 
     axes.spines[["top", "right"]].set_visible(False)
 
 
+def write_large_numbers_out(axes: "Axes") -> None:
+    """Keep the vertical axis free of the factor that would otherwise stand above it, where the title is."""
+    from matplotlib.ticker import FuncFormatter
+
+    largest = max(map(abs, axes.get_ylim()))
+    if 1e-2 <= largest < 1e3:
+        axes.ticklabel_format(axis="y", useOffset=False)
+    else:
+        axes.yaxis.set_major_formatter(FuncFormatter(plain_number))
+
+
 def limits(values: Iterable[float], baselines: Iterable[float], *, least_share: float) -> tuple[float, float]:
     """Return the ends of an axis for all values, and for the baselines that leave them ``least_share`` of the axis.
 

@@ -86,16 +86,17 @@ def cell_text(cell: Cell, number: Callable[[float], str]) -> str:
 
 
 def number_format(values: Iterable[float]) -> Callable[[float], str]:
-    """Return how to write the numbers of one column: three digits of the largest.
+    """Return how to write the numbers of one column: all with the decimals that give the largest three digits.
 
-    Where the numbers lie too far apart for that, each is written with three digits of its own.
+    Where the smallest would then vanish, or the largest need many zeros, each is written with three digits of its own.
     """
     sizes = [abs(value) for value in values if math.isfinite(value) and value != 0]
     if not sizes:
         return three_digits
-    if max(sizes) >= 1e6 or max(sizes) < 1e-3 or min(sizes) < max(sizes) / 100:
+    # The least bit off the largest: a column that ends at exactly 1 has three decimals, like one that ends at 0.999.
+    decimals = max(0, 2 - math.floor(math.log10(max(sizes) * (1 - 1e-9))))
+    if max(sizes) >= 1e6 or max(sizes) < 1e-3 or min(sizes) < 10.0**-decimals:
         return three_digits
-    decimals = max(0, 2 - math.floor(math.log10(max(sizes))))
     # Adding zero turns the minus zero of rounding into zero.
     return lambda value: f"{round(value, decimals) + 0.0:.{decimals}f}"
 
