@@ -31,9 +31,9 @@ class RandomPolicy:
             weights = masks / masks.sum(axis=1, keepdims=True)
             return np.array([generator.choice(space.n, p=row) for row in weights])
         if isinstance(space, gymnasium.spaces.MultiDiscrete):
-            return generator.integers(space.nvec, size=(num_envs, *space.nvec.shape))
+            return generator.integers(space.nvec, size=(num_envs, *space.nvec.shape), dtype=space.dtype)
         if isinstance(space, gymnasium.spaces.MultiBinary):
-            return generator.integers(2, size=(num_envs, *space.shape))
+            return generator.integers(2, size=(num_envs, *space.shape), dtype=space.dtype)
         raise TypeError(f"no random actions for the space {space}")
 
 
