@@ -101,17 +101,23 @@ def draw_baselines(axes: "Axes", baselines: Mapping[str, float]) -> None:
             axes.axhline(value, color=BASELINE_COLOUR, linewidth=0.8, zorder=1)
         else:
             text = f"{label}: {value:.3g} {'↓' if value < low else '↑'}".replace("-", "−")
-        axes.annotate(
-            text,
-            xy=(1.0, heights[label]),
-            xytext=(1.025, height),
-            xycoords="axes fraction",
-            textcoords="axes fraction",
-            fontsize=LABEL_SIZE - 1,
+        # A short stroke leads from the line's end to the label, which may have been moved to clear its neighbours.
+        axes.plot(
+            [1.0, 1.02],
+            [heights[label], height],
             color=BASELINE_COLOUR,
+            linewidth=0.6,
+            transform=axes.transAxes,
+            clip_on=False,
+        )
+        axes.text(
+            1.027,
+            height,
+            text,
+            color=BASELINE_COLOUR,
+            fontsize=LABEL_SIZE - 1,
             verticalalignment="center",
-            arrowprops={"arrowstyle": "-", "color": BASELINE_COLOUR, "linewidth": 0.6, "shrinkA": 0, "shrinkB": 0},
-            annotation_clip=False,
+            transform=axes.transAxes,
         )
 
 
