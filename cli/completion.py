@@ -21,6 +21,8 @@ def answer_first_words(line: str) -> bool:
     from .main import COMMANDS
 
     words = line.split()
+    if not words:
+        return True
     typed = "" if line.endswith(" ") else words[-1]
     before = words if line.endswith(" ") else words[:-1]
     if len(before) <= 1:

@@ -8,7 +8,7 @@ from ..configs.option import nearest
 WANTED = {
     "Integer": "give a whole number",
     "Float": "give a number",
-    "Boolean": "give true or false",
+    "valid bool": "give true or false",
     "is not Optional": "give a value other than null",
 }
 """What to give instead, by the type that OmegaConf names in its message."""
@@ -32,6 +32,8 @@ def _explain_composition(error: BaseException) -> str:
     from hydra.errors import MissingConfigException
     from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException, ValidationError
 
+    if match := re.search(r"UserError raised while resolving interpolation: (.*)", str(error)):
+        return match[1]
     cause = error.__cause__
     if isinstance(error, MissingConfigException) and error.options and error.missing_cfg_file:
         group, _, name = str(error.missing_cfg_file).rpartition("/")
@@ -44,10 +46,6 @@ def _explain_composition(error: BaseException) -> str:
     if isinstance(error, OmegaConfBaseException):
         return f"{error.full_key or 'The config'}: {_first_line(error)}."
     text = str(error)
-    if match := re.match(r"You must specify '(\w+)'", text):
-        group = match[1]
-        options = [line.strip() for line in text.splitlines()[2:] if line.strip()]
-        return f"{group}=... is missing: write {group}={' or '.join(options)}."
     if match := re.match(r"(?:mismatched|extraneous|missing|no viable|token).*", text):
         return f"An override cannot be read ({match[0]}): write key=value, and quote values with special characters."
     return " ".join(text.split("\nSee ")[0].split())

@@ -16,15 +16,15 @@ UNNAMED = ("seed", "results", "display", "device", "threads", "tracker")
 """Keys that do not make a sweep another one."""
 
 
-def override_words(words: list[str]) -> list[str]:
-    """Return the words that are overrides, leaving out flags and their values.
+def split_words(words: list[str]) -> tuple[list[str], list[str]]:
+    """Return the words that are overrides, and those that are flags or their values.
 
     Raises
     ------
     UserError
         At a word that is neither, which Hydra would answer with a parser's message.
     """
-    overrides = []
+    overrides, flags = [], []
     previous = ""
     for word in words:
         flag = word.partition("=")[0]
@@ -34,24 +34,26 @@ def override_words(words: list[str]) -> list[str]:
             if "=" not in word and not word.startswith("~"):
                 raise UserError(f"'{word}' is not an override: write key=value, such as env=kinetic.")
             overrides.append(word)
+        else:
+            flags.append(word)
         previous = word
-    return overrides
+    return overrides, flags
 
 
-def is_sweep(words: list[str]) -> bool:
+def is_sweep(flags: list[str]) -> bool:
     """Say whether Hydra is asked to train several runs."""
-    return ("-m" in words or "--multirun" in words) and not {"-c", "--cfg", "--info", "-i"} & set(words)
+    return bool({"-m", "--multirun"} & set(flags)) and not {"-c", "--cfg", "--info", "-i"} & set(flags)
 
 
 def sweep_directory(words: list[str]) -> str | None:
-    """Return a directory for the sweep of these words, or None if they name one themselves.
+    """Return a directory for the sweep of these overrides, or None if they name one themselves.
 
     The name follows from what is fixed and from which keys vary, not from their values: a sweep with one more seed
     or value finds the runs of the smaller one.
     """
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
-    overrides = OverridesParser.create().parse_overrides(override_words(words))
+    overrides = OverridesParser.create().parse_overrides(words)
     if any(entry.key_or_group in ("hydra.sweep.dir", "hydra.mode") for entry in overrides):
         return None
     task = [entry for entry in overrides if not (entry.key_or_group or "").startswith("hydra")]

@@ -9,7 +9,7 @@ import hydra
 from omegaconf import DictConfig
 
 from ..configs.schema import register, to_run_config
-from .overrides import is_sweep, override_words, sweep_directory
+from .overrides import is_sweep, split_words, sweep_directory
 
 if TYPE_CHECKING:
     from ..training.train import Result
@@ -19,18 +19,18 @@ register()
 
 def main(words: list[str]) -> int:
     """Compose the config with Hydra and train."""
-    override_words(words)
+    overrides, flags = split_words(words)
     # Hydra prints its own messages and ends with status 1, unless it is told to raise.
     os.environ["HYDRA_FULL_ERROR"] = "1"
-    directory = sweep_directory(words) if is_sweep(words) else None
+    directory = sweep_directory(overrides) if is_sweep(flags) else None
     if directory is not None:
-        words = [*words, f"hydra.sweep.dir={directory}"]
-    # Two words, so that Hydra's own messages name the command that was typed.
-    sys.argv = ["bioppo train", *words]
+        overrides = [*overrides, f"hydra.sweep.dir={directory}"]
+    # Two words, so that Hydra's own messages name the command; overrides first, as its parser wants them together.
+    sys.argv = ["bioppo train", *overrides, *flags]
     try:
         task()
     finally:
-        if directory is not None:
+        if directory is not None and any(Path(directory).glob("*/seed_*/config.yaml")):
             print(f"Sweep: {directory}\nNext:  bioppo table {directory}  and  bioppo plot {directory}", flush=True)
     return 0
 

@@ -81,6 +81,15 @@ def check_option(entry: dataclasses.Field[Any], value: Any) -> None:
             raise OptionError(f"{entry.name}={value}: give a value of {words} {limit:g}{unit}.")
 
 
+ROOMS = ("algorithms", "cli", "configs", "datasets", "envs", "reports", "training", "tuning")
+
+
+def check_target(target: str) -> None:
+    """Refuse a dotted name that begins with a folder of this package, which would import it a second time."""
+    if target.partition(".")[0] in ROOMS:
+        raise UserError(f"_target_={target} begins with a folder of bioppo: write bioppo.{target}.")
+
+
 def nearest(name: str, valid: Iterable[str], count: int = 3) -> str:
     """Return the valid names closest to a mistyped one, or all of them if none is close, as a phrase."""
     names = sorted(valid)

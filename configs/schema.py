@@ -12,7 +12,7 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 
 from .. import UserError
 from ..envs import CONFIGS as ENVIRONMENTS
-from .option import OptionError, Options, nearest, option
+from .option import OptionError, Options, check_target, nearest, option
 
 GROUPS: dict[str, dict[str, str]] = {
     "env": ENVIRONMENTS,
@@ -79,6 +79,7 @@ def register() -> None:
 
 def variant_name(*, _root_: DictConfig) -> str:
     """Return ``<env>-<algo>-<8 hex>``: a directory name that is a function of the config without its seed."""
+    require_groups(_root_)
     parts = {
         key: OmegaConf.to_container(_root_[key], resolve=True) if OmegaConf.is_config(_root_[key]) else _root_[key]
         for key in ("env", "algo", "budget", "evaluation")
@@ -92,6 +93,13 @@ def group_name(node: Mapping[str, Any]) -> str:
     return str(node.get("name") or str(node.get("_target_", "unnamed")).rpartition(".")[2])
 
 
+def require_groups(config: DictConfig) -> None:
+    """Refuse a config without environment, algorithm or tracker."""
+    for group, choices in GROUPS.items():
+        if OmegaConf.is_missing(config, group) or config.get(group) is None:
+            raise UserError(f"{group}=... is missing: write {group}={' or '.join(choices)}.")
+
+
 def to_run_config(config: DictConfig | dict[str, Any]) -> RunConfig:
     """Turn a composed config, or the containers of a saved one, into checked objects.
 
@@ -100,12 +108,12 @@ def to_run_config(config: DictConfig | dict[str, Any]) -> RunConfig:
     UserError
         With the key, the value and the remedy.
     """
-    container = OmegaConf.to_container(OmegaConf.create(config), resolve=True)
+    config = OmegaConf.create(config) if isinstance(config, dict) else config
+    require_groups(config)
+    container = OmegaConf.to_container(config, resolve=True)
     assert isinstance(container, dict)
     values: dict[str, Any] = {str(key): value for key, value in container.items()}
     for group in GROUPS:
-        if values.get(group) in (None, "???"):
-            raise UserError(f"{group}=??? is missing: write {group}={' or '.join(GROUPS[group])}.")
         values[group] = _to_object(group, values[group])
     for group, schema in (("evaluation", EvaluationConfig), ("checkpoint", CheckpointConfig)):
         values[group] = _checked(group, schema, values[group])
@@ -121,12 +129,14 @@ def validate(run: RunConfig) -> None:
 
 
 def _to_object(group: str, node: Mapping[str, Any]) -> Any:
-    """Make the dataclass whose ``_target_`` the node names; without such a dataclass, keep the node."""
+    """Make the dataclass whose ``_target_`` the node names."""
+    target = str(node.get("_target_"))
+    check_target(target)
     for name in GROUPS[group]:
         schema = schema_of(group, name)
-        if schema._target_ == node.get("_target_"):
+        if schema._target_ == target:
             return _checked(group, schema, node)
-    raise UserError(f"{group}._target_={node.get('_target_')}: choose one of {', '.join(GROUPS[group])}.")
+    raise UserError(f"{group}._target_={target}: choose one of {', '.join(GROUPS[group])}.")
 
 
 def _checked(prefix: str, schema: type[Options], values: Mapping[str, Any]) -> Any:

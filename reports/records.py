@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import yaml  # type: ignore[import-untyped]
+import yaml
 
 from .. import UserError
 from ..configs.option import nearest

@@ -41,9 +41,7 @@ class PointEnv(BatchedEnv):
             "multi_binary": gymnasium.spaces.MultiBinary(2),
         }
         action = actions.get(space, gymnasium.spaces.Box(-1.0, 1.0, (2,), np.float32))
-        super().__init__(
-            num_envs=num_envs, seed=seed, split=split, observation_space=observation, action_space=action
-        )
+        super().__init__(num_envs=num_envs, seed=seed, split=split, observation_space=observation, action_space=action)
         self.answer_space = gymnasium.spaces.Box(-5.0, 5.0, (2,), np.float64)
 
     def restart(self, copies: np.ndarray) -> None:

@@ -7,9 +7,8 @@ from typing import Any
 
 from .. import UserError
 from ..algorithms.learner import Learner
+from ..configs.option import check_target
 from ..envs.batched import BatchedEnv
-
-ROOMS = ("algorithms", "cli", "configs", "datasets", "envs", "reports", "training", "tuning")
 
 
 def build_environment(config: Any, *, seed: int, split: str) -> BatchedEnv:
@@ -34,8 +33,7 @@ def import_target(config: Any) -> Any:
     """
     target = config["_target_"] if isinstance(config, Mapping) else config._target_
     module, _, attribute = target.rpartition(".")
-    if module.partition(".")[0] in ROOMS:
-        raise UserError(f"_target_={target} begins with a folder of bioppo: write bioppo.{target}.")
+    check_target(target)
     try:
         return getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError, ValueError) as error:

@@ -169,7 +169,7 @@ def test_ppo_learns_to_reach_the_origin(point_env):
 
 
 def test_a_minibatch_that_does_not_divide_the_rollout_is_refused(point_env):
-    with pytest.raises(UserError, match="algo.batch_size=25 does not divide the 48 transitions"):
+    with pytest.raises(UserError, match=r"algo.batch_size=25 does not divide the 48 transitions"):
         ppo(point_env(), batch_size=25)
 
 
@@ -201,9 +201,7 @@ def test_cma_es_finds_the_minimum_and_continues_exactly(point_env, bitwise_same,
     answers = whole.agent().answer(np.zeros((500, 2)), generator=np.random.default_rng(0))
     assert answers.shape == (500, 2)
     assert np.linalg.norm(answers - 1.5, axis=1).mean() < 0.2
-    np.testing.assert_array_equal(
-        answers, whole.agent().answer(np.zeros((500, 2)), generator=np.random.default_rng(0))
-    )
+    np.testing.assert_array_equal(answers, whole.agent().answer(np.zeros((500, 2)), generator=np.random.default_rng(0)))
 
 
 def test_cma_es_answers_are_drawn_from_its_distribution(point_env):

@@ -55,7 +55,7 @@ def test_ended_copies_restart_in_the_same_step(point_env):
         *_, info = environment.step(still)
         assert "final_obs" not in info or not info["_final_obs"].all()
     before = environment.state["x"].copy()
-    observation, reward, terminated, truncated, info = environment.step(still)
+    observation, reward, _, truncated, info = environment.step(still)
     ended = truncated
     assert ended.any()
     wind = environment.state["wind"]  # already that of the new episode

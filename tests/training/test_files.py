@@ -113,7 +113,7 @@ def test_a_directory_has_one_process(tmp_path):
 @pytest.mark.parametrize("content", ["", "env: [", "text"])
 def test_a_broken_config_is_named(tmp_path, content):
     (tmp_path / "config.yaml").write_text(content)
-    with pytest.raises(UserError, match="config.yaml is not"):
+    with pytest.raises(UserError, match=r"config.yaml is not"):
         read_config(tmp_path)
 
 
