@@ -131,28 +131,30 @@ def _terms(groups: SaturationGroups, ln_ratio: FloatArray) -> tuple[FloatArray, 
     tail = np.exp(-np.abs(ln_ratio))
     slope = tail / (1.0 + tail)
     for degree, rows in groups.higher:
-        tail[rows], slope[rows], _ = _moments(tail[rows], degree)
+        z, powers = tail[rows], range(1, degree + 1)
+        tail[rows] = _power_sum(z, [1.0 for _ in powers])
+        slope[rows] = _power_sum(z, [float(i) for i in powers]) / (1.0 + tail[rows])
     ln_term = np.log1p(tail) + groups.degree * np.maximum(ln_ratio, 0.0)
     return ln_term, np.where(ln_ratio > 0, groups.degree - slope, slope)
 
 
 def _curvature(groups: SaturationGroups, ln_ratio: FloatArray) -> FloatArray:
-    """Return ``dg / d ln y``, which is the same for ``y`` and ``1 / y``, ``(n_slots, n_sets)``."""
+    """Return ``dg / d ln y``, which is the same for ``y`` and ``1 / y``, ``(n_slots, n_sets)``.
+
+    It is the variance of a power i that has the probability ``z**i / T``, as ``g`` is its mean.
+    """
     z = np.exp(-np.abs(ln_ratio))
     curvature: FloatArray = z / (1.0 + z) ** 2
     for degree, rows in groups.higher:
-        curvature[rows] = _moments(z[rows], degree)[2]
+        powers = range(1, degree + 1)
+        total, mean, square = (_power_sum(z[rows], [float(i**k) for i in powers]) for k in range(3))
+        curvature[rows] = square / (1.0 + total) - (mean / (1.0 + total)) ** 2
     return curvature
 
 
-def _moments(z: FloatArray, degree: int) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return ``T - 1`` and the mean and variance of a power i that has the probability ``z**i / T``."""
-    tail, first, second = np.zeros_like(z), np.zeros_like(z), np.zeros_like(z)
-    power = np.ones_like(z)
-    for i in range(1, degree + 1):
-        power = power * z
-        tail += power
-        first += i * power
-        second += i * i * power
-    mean = first / (1.0 + tail)
-    return tail, mean, second / (1.0 + tail) - mean**2
+def _power_sum(z: FloatArray, coefficients: list[float]) -> FloatArray:
+    """Return ``c_1 z + c_2 z**2 + ...`` by Horner's rule."""
+    total = coefficients[-1] * z
+    for coefficient in coefficients[-2::-1]:
+        total = (total + coefficient) * z
+    return total

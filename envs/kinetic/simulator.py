@@ -1,7 +1,9 @@
 """The largest eigenvalue of a kinetic model's Jacobian, for many sets of Michaelis constants at once."""
 
+import contextlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from queue import Empty, SimpleQueue
 from typing import TypeVar
 
 import numpy as np
@@ -19,6 +21,8 @@ Number = TypeVar("Number", np.float64, np.complex128)
 
 SETS_PER_BLOCK = 64
 """Sets evaluated together: enough to amortise NumPy's calls, few enough for their Jacobians to stay in the cache."""
+SETS_PER_THREAD = 16
+"""A thread is not started for fewer sets than this."""
 
 
 class KineticSimulator:
@@ -34,7 +38,7 @@ class KineticSimulator:
     network, state
         The model and its steady state, which is checked first.
     workers
-        Threads over blocks of sets. LAPACK releases Python's lock; give its library one thread.
+        Threads over blocks of at least 16 sets. LAPACK releases Python's lock; give its library one thread.
     reduction
         Independent species and link matrix; None: independent rows chosen in ascending concentration order.
 
@@ -169,12 +173,36 @@ class KineticSimulator:
     def _over_blocks(self, function: Callable[[FloatArray], NDArray[Number]], ln_km: FloatArray) -> NDArray[Number]:
         """Apply a function to blocks of sets, in threads if there are workers, and join the results."""
         sets = self._checked(ln_km)
-        size = max(1, min(SETS_PER_BLOCK, -(-len(sets) // self.workers)))
+        size = min(SETS_PER_BLOCK, max(SETS_PER_THREAD, -(-len(sets) // self.workers)))
         blocks = [sets[start : start + size] for start in range(0, len(sets), size)] or [sets]
-        if self.workers == 1 or len(blocks) == 1:
+        helpers = min(self.workers, len(blocks)) - 1
+        if helpers == 0:
             return np.concatenate([function(block) for block in blocks])
-        with ThreadPoolExecutor(self.workers) as pool:
-            return np.concatenate(list(pool.map(function, blocks)))
+        return np.concatenate(_in_threads(function, blocks, helpers))
+
+
+def _in_threads(
+    function: Callable[[FloatArray], NDArray[Number]], blocks: list[FloatArray], helpers: int
+) -> list[NDArray[Number]]:
+    """Apply a function to every block in this thread and some helping ones; the results are in the blocks' order."""
+    results: dict[int, NDArray[Number]] = {}
+    waiting: SimpleQueue[int] = SimpleQueue()
+    for index in range(len(blocks)):
+        waiting.put(index)
+
+    def work() -> None:
+        with contextlib.suppress(Empty):
+            while True:
+                index = waiting.get_nowait()
+                results[index] = function(blocks[index])
+
+    # This thread works too: a batch is often done within the time that a second new thread would take to start.
+    with ThreadPoolExecutor(helpers) as pool:
+        others = [pool.submit(work) for _ in range(helpers)]
+        work()
+        for other in others:
+            other.result()
+    return [results[index] for index in range(len(blocks))]
 
 
 def _eigenvalues(jacobian: FloatArray) -> ComplexArray:
