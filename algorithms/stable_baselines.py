@@ -30,11 +30,14 @@ class StableBaselinesPolicy:
 
         torch's global random state is left as it was.
         """
-        inputs: Any = observation if self.normaliser is None else self.normaliser.normalize_obs(observation)  # type: ignore[arg-type]
-        keywords = {} if masks is None else {"action_masks": masks}
+        inputs: Any = observation
+        if self.normaliser is not None:
+            inputs = self.normaliser.normalize_obs(inputs)
+        keywords: dict[str, Any] = {} if masks is None else {"action_masks": masks}
         if generator is None:
             return self.model.predict(inputs, deterministic=True, **keywords)[0]
-        with torch.random.fork_rng(devices=[]):
+        device = self.model.device
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             torch.manual_seed(int(generator.integers(2**63)))
             return self.model.predict(inputs, deterministic=False, **keywords)[0]
 

@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     pin_blas_threads()
     if words and words[0] in ("-sc", "--shell-completion"):
-        return importlib.import_module("bioppo.cli.completion").main(words)
+        return call("completion", words)
     if not words or words[0] in ("-h", "--help", "help"):
         print(usage())
         return 0
@@ -48,7 +48,7 @@ def run_command(name: str, words: list[str]) -> int:
             from bioppo.configs.option import nearest
 
             raise UserError(f"There is no command '{name}': {nearest(name, COMMANDS)}")
-        status: int = importlib.import_module(f"bioppo.cli.{name}").main(words)
+        status = call(name, words)
         sys.stdout.flush()
         return status
     except KeyboardInterrupt as stop:
@@ -68,6 +68,12 @@ def run_command(name: str, words: list[str]) -> int:
             raise error from error.__cause__
         print(f"bioppo: {sentence}", file=sys.stderr)
         return 2
+
+
+def call(name: str, words: list[str]) -> int:
+    """Import the module of a command and run it."""
+    status: int = importlib.import_module(f"bioppo.cli.{name}").main(words)
+    return status
 
 
 def pin_blas_threads() -> None:

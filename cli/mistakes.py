@@ -1,6 +1,7 @@
 """Turn exceptions into the sentence a user needs; what is not a user's mistake stays an exception."""
 
 import re
+from pathlib import Path
 
 from .. import UserError
 from ..configs.option import nearest
@@ -23,7 +24,7 @@ def explain(error: BaseException) -> str | None:
     if isinstance(error, OSError):
         from ..training.run_directory import storage_error
 
-        return str(storage_error(error, error.filename or "the results"))
+        return str(storage_error(error, Path(error.filename or "the results")))
     return None
 
 

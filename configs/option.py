@@ -7,6 +7,7 @@ the printed tables are all read from it. This module imports the standard librar
 import dataclasses
 import difflib
 import math
+import operator
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -71,13 +72,13 @@ def check_option(entry: dataclasses.Field[Any], value: Any) -> None:
         raise OptionError(f"{entry.name}={value}: give a finite number.")
     unit = f" {allowed['unit']}" if allowed["unit"] else ""
     for bound, holds, words in (
-        ("minimum", lambda limit: value >= limit, "at least"),
-        ("above", lambda limit: value > limit, "greater than"),
-        ("maximum", lambda limit: value <= limit, "at most"),
-        ("below", lambda limit: value < limit, "less than"),
+        ("minimum", operator.ge, "at least"),
+        ("above", operator.gt, "greater than"),
+        ("maximum", operator.le, "at most"),
+        ("below", operator.lt, "less than"),
     ):
         limit = allowed[bound]
-        if limit is not None and not holds(limit):
+        if limit is not None and not holds(value, limit):
             raise OptionError(f"{entry.name}={value}: give a value of {words} {limit:g}{unit}.")
 
 

@@ -67,6 +67,10 @@ class RunConfig(Options):
     results: str = option("results", "folder of all run directories")
 
 
+NAMING = ("env", "algo", "budget", "evaluation")
+"""The parts of a config that name its directory; with the seed, they are what makes two runs the same."""
+
+
 def register() -> None:
     """Put every schema into Hydra's store and define the resolvers that the YAML files use."""
     store = ConfigStore.instance()
@@ -80,10 +84,7 @@ def register() -> None:
 def variant_name(*, _root_: DictConfig) -> str:
     """Return ``<env>-<algo>-<8 hex>``: a directory name that is a function of the config without its seed."""
     require_groups(_root_)
-    parts = {
-        key: OmegaConf.to_container(_root_[key], resolve=True) if OmegaConf.is_config(_root_[key]) else _root_[key]
-        for key in ("env", "algo", "budget", "evaluation")
-    }
+    parts: Any = OmegaConf.to_container(OmegaConf.masked_copy(_root_, list(NAMING)), resolve=True)
     digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:8]
     return f"{group_name(parts['env'])}-{group_name(parts['algo'])}-{digest}"
 
@@ -117,7 +118,7 @@ def to_run_config(config: DictConfig | dict[str, Any]) -> RunConfig:
         values[group] = _to_object(group, values[group])
     for group, schema in (("evaluation", EvaluationConfig), ("checkpoint", CheckpointConfig)):
         values[group] = _checked(group, schema, values[group])
-    run = _checked("", RunConfig, values)
+    run: RunConfig = _checked("", RunConfig, values)
     validate(run)
     return run
 

@@ -170,7 +170,7 @@ class BatchedEnv(VectorEnv[Any, Any, Any]):
 
     # The base class gives these.
 
-    def reset(  # type: ignore[override]
+    def reset(
         self, *, seed: int | list[int] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Arrays, dict[str, np.ndarray]]:
         """Begin a new episode in every copy, or in those of ``options["reset_mask"]`` (num_envs,) bool."""

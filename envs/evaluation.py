@@ -78,7 +78,7 @@ def evaluate(
     The environment's and the agent's random numbers come from ``seed`` alone.
     """
     generator = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1,)))
-    if hasattr(agent, "act"):
+    if isinstance(agent, Policy):
         trajectories = play(
             agent, environment, episodes=episodes, seed=seed, generator=None if deterministic else generator
         )

@@ -47,7 +47,8 @@ class SingleEnv(gymnasium.Env[Any, Any]):
 
     def action_masks(self) -> np.ndarray:
         """Return which actions are allowed now, (n_actions,) bool."""
-        return self.batched.action_masks()[0]
+        masks: np.ndarray = self.batched.action_masks()[0]
+        return masks
 
 
 def first_row(arrays: Any) -> Any:

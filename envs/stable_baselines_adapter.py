@@ -39,7 +39,7 @@ class StableBaselinesAdapter(VecEnv):
         observation, reward, terminated, truncated, info = self.environment.step(self.actions)
         ended = terminated | truncated
         infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
-        for copy in np.flatnonzero(ended):
+        for copy in np.flatnonzero(ended).tolist():
             infos[copy] = {
                 "terminal_observation": _row(info["final_obs"], copy),
                 "TimeLimit.truncated": bool(truncated[copy] and not terminated[copy]),

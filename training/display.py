@@ -3,7 +3,6 @@
 import sys
 import time
 from collections.abc import Mapping
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 if TYPE_CHECKING:
@@ -17,9 +16,7 @@ class Display(Protocol):
     """Shows how far a run is; used as a context."""
 
     def __enter__(self) -> Self: ...
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
+    def __exit__(self, *exception: object) -> None: ...
     def begin(self, title: str, budget: int, done: int) -> None:
         """Start at ``done`` of ``budget`` simulator calls."""
         ...

@@ -1,6 +1,7 @@
 """Random actions: the floor that every learned policy is compared with."""
 
 import json
+from collections.abc import Mapping
 
 import gymnasium
 import numpy as np
@@ -19,15 +20,17 @@ class RandomPolicy:
 
     def act(self, observation: Arrays, *, masks: np.ndarray | None, generator: np.random.Generator | None) -> Arrays:
         """Return actions (num_envs, ...); without a generator they come from a fixed one."""
-        first = next(iter(observation.values())) if isinstance(observation, dict) else observation
-        num_envs = len(first)  # type: ignore[arg-type]
-        generator = np.random.default_rng(0) if generator is None else generator
+        first = next(iter(observation.values())) if isinstance(observation, Mapping) else observation
+        return self._draw(len(first), masks, np.random.default_rng(0) if generator is None else generator)
+
+    def _draw(self, num_envs: int, masks: np.ndarray | None, generator: np.random.Generator) -> np.ndarray:
         space = self.action_space
         if isinstance(space, gymnasium.spaces.Box):
-            return generator.uniform(space.low, space.high, (num_envs, *space.shape)).astype(space.dtype)
+            actions: np.ndarray = generator.uniform(space.low, space.high, (num_envs, *space.shape)).astype(space.dtype)
+            return actions
         if isinstance(space, gymnasium.spaces.Discrete):
             if masks is None:
-                return space.start + generator.integers(space.n, size=num_envs)
+                return np.asarray(space.start + generator.integers(space.n, size=num_envs))
             weights = masks / masks.sum(axis=1, keepdims=True)
             return np.array([generator.choice(space.n, p=row) for row in weights])
         if isinstance(space, gymnasium.spaces.MultiDiscrete):

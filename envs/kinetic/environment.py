@@ -150,7 +150,8 @@ class KineticVectorEnv(BatchedEnv):
         """Turn p (n, P) into ln K, ln(mol/L), within the bounds of K."""
         if self.config.param == "ln_k_over_x":
             parameters = parameters + self.task.simulator.ln_concentration
-        return np.clip(parameters, *LN_KM_BOUNDS)
+        ln_km: np.ndarray = np.clip(parameters, *LN_KM_BOUNDS)
+        return ln_km
 
     def parameters_of(self, ln_km: np.ndarray) -> np.ndarray:
         """Turn ln K (n, P) into p."""
@@ -175,7 +176,8 @@ class KineticVectorEnv(BatchedEnv):
         previous = self.state["cost"]
         # A set without eigenvalues earns nothing, and the next one is compared with the last that had them.
         self.state["cost"] = np.where(np.isfinite(lambda_max), asinh_cost(lambda_max, self.lambda_part), previous)
-        return previous - self.state["cost"]
+        gain: np.ndarray = previous - self.state["cost"]
+        return gain
 
 
 def describe_sets(lambda_max: np.ndarray, lambda_part: float) -> dict[str, np.ndarray]:
