@@ -50,6 +50,8 @@ class KineticSimulator:
         Whether a Michaelis constant takes part in a rate.
     ln_concentration : numpy.ndarray, (n_parameters,)
         ``ln x`` of each Michaelis constant's species, x in mol/L.
+    reduction : Reduction
+        The choice of independent species.
     n_independent : int
         Rows of the reduced Jacobian.
     content_hash : str
@@ -76,6 +78,7 @@ class KineticSimulator:
         self.acting = network.acting
         species = np.array([network.species_index[slot.species] for _, slot in network.parameter_slots], dtype=np.intp)
         self.ln_concentration: FloatArray = np.log(state.concentration[species])
+        self.reduction = reduction
         self.n_independent = len(reduction.independent)
         self.content_hash = content_hash(network, state)
         self._acting_index = np.flatnonzero(self.acting)

@@ -195,6 +195,15 @@ def test_an_interrupted_write_leaves_nothing_behind(cache, monkeypatch):
     assert [path for path in cache.rglob("*") if path.is_file()] == []
 
 
+def test_an_entry_of_another_key_is_not_read(cache):
+    disk_cache.write_entry("name", {"a": 1}, 1.0)
+    (file,) = cache.rglob("*.json")
+    disk_cache.write_entry("name", {"a": 2}, 2.0)
+    (other,) = set(cache.rglob("*.json")) - {file}
+    other.replace(file)
+    assert disk_cache.read_entry("name", {"a": 1}) is None
+
+
 def test_the_cache_directory_follows_the_environment(monkeypatch, tmp_path):
     monkeypatch.delenv("BIOPPO_CACHE", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))

@@ -75,6 +75,15 @@ def test_nearest_fluxes_are_steady_and_keep_their_directions():
     np.testing.assert_allclose(flux, [2.0, 1.9, 2.0, 0.1], atol=1e-9)
 
 
+def test_what_the_solver_leaves_unbalanced_is_projected_away(monkeypatch):
+    monkeypatch.setattr(
+        thermodynamics, "_nearest", lambda *arguments, **keywords: np.array([2.0, 1.9, 2.0 + 1e-7, 0.1])
+    )
+    flux = nearest_fluxes(BRANCHED[:2], np.ones(4), np.ones(4), np.full(4, 0.1))
+    np.testing.assert_allclose(BRANCHED[:2] @ flux, 0, atol=1e-14)
+    np.testing.assert_allclose(flux, [2.0, 1.9, 2.0, 0.1], atol=1e-7)
+
+
 def test_nearest_fluxes_that_do_not_exist_are_refused():
     with pytest.raises(KineticInputError, match="No state has these directions"):
         nearest_fluxes(BRANCHED[:2], np.ones(4), np.array([1.0, 1.0, -1.0, 1.0]), np.full(4, 0.1))
