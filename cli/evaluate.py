@@ -19,8 +19,8 @@ def main(words: list[str]) -> int:
     import json
 
     from ..configs.option import OptionError
+    from ..configs.saved import read_config
     from ..configs.schema import to_run_config
-    from ..training.run_directory import read_config
     from ..training.saved import evaluate_saved
 
     run = to_run_config(read_config(arguments.run))

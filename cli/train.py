@@ -56,7 +56,12 @@ def train_here(config: DictConfig, directory: Path) -> None:
     from ..training.display import make_display
     from ..training.train import train
 
-    show(train(run, _relative(directory), display=make_display(run.display)), run.display)
+    result = train(run, _relative(directory), display=make_display(run.display))
+    if not (result.directory / "figures").exists():
+        from ..reports.curves import draw_run_figures
+
+        draw_run_figures(result.directory)
+    show(result, run.display)
 
 
 def show(result: "Result", display: str) -> None:

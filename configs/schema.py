@@ -13,6 +13,7 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 from .. import UserError
 from ..envs import CONFIGS as ENVIRONMENTS
 from .option import OptionError, Options, check_target, nearest, option
+from .saved import IDENTITY, identity
 
 GROUPS: dict[str, dict[str, str]] = {
     "env": ENVIRONMENTS,
@@ -67,10 +68,6 @@ class RunConfig(Options):
     results: str = option("results", "folder of all run directories")
 
 
-NAMING = ("env", "algo", "budget", "evaluation")
-"""The parts of a config that name its directory; with the seed, they are what makes two runs the same."""
-
-
 def register() -> None:
     """Put every schema into Hydra's store and define the resolvers that the YAML files use."""
     store = ConfigStore.instance()
@@ -84,8 +81,8 @@ def register() -> None:
 def variant_name(*, _root_: DictConfig) -> str:
     """Return ``<env>-<algo>-<8 hex>``: a directory name that is a function of the config without its seed."""
     require_groups(_root_)
-    parts: Any = OmegaConf.to_container(OmegaConf.masked_copy(_root_, list(NAMING)), resolve=True)
-    digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:8]
+    parts: Any = OmegaConf.to_container(OmegaConf.masked_copy(_root_, list(IDENTITY)), resolve=True)
+    digest = hashlib.sha256(json.dumps(identity(parts), sort_keys=True).encode()).hexdigest()[:8]
     return f"{group_name(parts['env'])}-{group_name(parts['algo'])}-{digest}"
 
 

@@ -96,7 +96,7 @@ def play(
     first_episode = np.concatenate([[0], np.cumsum(quota)[:-1]])
     finished = np.zeros(num_envs, dtype=np.int64)
     step = np.zeros(num_envs, dtype=np.int64)
-    masked = hasattr(policy, "uses_masks") and policy.uses_masks
+    masked = getattr(policy, "uses_masks", False)
     columns: dict[str, list[np.ndarray]] = {"episode": [], "step": [], "reward": []}
     observation, _ = environment.reset(seed=seed)
     while (active := finished < quota).any():

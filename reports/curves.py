@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .. import UserError
+from ..configs.saved import read_config
 from .drawing import FIGURE_WIDTH, draw_baselines, furnish, legend_below, limits, line_style, write_large_numbers_out
 from .final_scores import final_scores_figure
-from .records import RunRecord, choose_metrics, read_config
+from .records import RunRecord, choose_metrics
 from .rows import baseline_rows, variant_row
 from .statistics import Floats, pointwise_summary
 from .variants import Variant, variants
@@ -190,7 +191,7 @@ def environment_figures(run_directory: Path) -> dict[str, "Figure"]:
     The module ``figures`` beside the environment's class, found through the ``_target_`` that the run recorded, has a
     function ``figures(run_directory)``.
     """
-    target = str(read_config(run_directory / "config.yaml")["env"].get("_target_", ""))
+    target = str(read_config(run_directory)["env"].get("_target_", ""))
     name = figures_module(target)
     draw = getattr(import_module(name), "figures", None) if name else None
     return dict(draw(run_directory)) if draw else {}

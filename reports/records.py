@@ -10,18 +10,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import yaml
-
 from .. import UserError
 from ..configs.option import nearest
+from ..configs.saved import read_config
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Status = Literal["finished", "failed", "unfinished"]
-
-# The parser written in C reads a resolved config some ten times faster; not every build of PyYAML has it.
-YAML_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 # The agents of a result that are the run's own policy; every other agent is a baseline.
 POLICIES = ("last", "best")
@@ -132,7 +128,7 @@ def read_run(path: Path) -> RunRecord:
     UserError
         If a file is half-written, or a finished run lacks its provenance.
     """
-    config = read_config(path / "config.yaml")
+    config = read_config(path)
     status: Status = "unfinished"
     result: dict[str, float] = {}
     failure = ""
@@ -150,26 +146,6 @@ def read_run(path: Path) -> RunRecord:
     else:
         metrics = ()
     return RunRecord(path, config, int(config["seed"]), status, result, metrics, failure)
-
-
-def read_config(path: Path) -> dict[str, Any]:
-    """Read a resolved config and check that it has what tells one run from another."""
-    try:
-        config = yaml.load(path.read_bytes(), Loader=YAML_LOADER)
-    except (yaml.YAMLError, UnicodeDecodeError):
-        config = None
-    whole = (
-        isinstance(config, dict)
-        and isinstance(config.get("env"), dict)
-        and isinstance(config.get("algo"), dict)
-        and isinstance(config.get("seed"), int)
-    )
-    if not whole:
-        raise UserError(
-            f"{path}: half-written, or not the config of a run (env, algo and seed); "
-            "delete that run directory or copy it again."
-        )
-    return dict(config)
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
+from ..configs.saved import identity
 from .records import POLICIES, Metric, RunRecord
 from .statistics import bootstrap_interval, interquartile_mean
-from .variants import TASK_KEYS, Variant, canonical, scientific
+from .variants import TASK_KEYS, Variant, canonical
 
 # A baseline measured twice for one task and seed ought to score the same; machines may differ by rounding.
 BASELINE_TOLERANCE = 1e-6
@@ -107,8 +108,9 @@ def tasks(found: Iterable[Variant]) -> list[tuple[Variant, ...]]:
     """Group the variants that share an environment config and an evaluation config, and so their baselines."""
     groups: dict[str, list[Variant]] = {}
     for variant in found:
-        config = scientific(variant.runs[0])
-        groups.setdefault(canonical([config["env"], config.get("evaluation")]), []).append(variant)
+        config = identity(variant.runs[0].config)
+        task = canonical({key: value for key, value in config.items() if key.startswith(TASK_KEYS)})
+        groups.setdefault(task, []).append(variant)
     return [tuple(members) for members in groups.values()]
 
 

@@ -10,13 +10,8 @@ from typing import Any
 import yaml
 
 from .. import UserError
+from ..configs.saved import identity
 from .records import RunRecord, Status
-
-# What makes two runs the same experiment, beside the seed; `bioppo train` compares the same keys.
-SCIENTIFIC_KEYS = ("env", "algo", "budget", "evaluation")
-
-# Options inside those parts that change the speed of a run and nothing else.
-IGNORED_KEYS = {"env": ("workers",)}
 
 # What makes two runs the same task: their baselines are then the same.
 TASK_KEYS = ("env.", "evaluation.")
@@ -84,7 +79,7 @@ def variants(runs: Sequence[RunRecord]) -> list[Variant]:
     """
     groups: dict[tuple[str, str], dict[int, RunRecord]] = {}
     for run in runs:
-        members = groups.setdefault((given_name(run), canonical(scientific(run))), {})
+        members = groups.setdefault((given_name(run), canonical(identity(run.config))), {})
         if run.seed in members:
             raise UserError(
                 f"{members[run.seed].path} and {run.path}: the same config with the same seed {run.seed}; "
@@ -92,7 +87,7 @@ def variants(runs: Sequence[RunRecord]) -> list[Variant]:
             )
         members[run.seed] = run
     members_of_groups = [tuple(members[seed] for seed in sorted(members)) for members in groups.values()]
-    configs = [flatten(members[0]) for members in members_of_groups]
+    configs = [named_identity(members[0]) for members in members_of_groups]
     differing = differing_keys(configs)
     names = [given_name(members[0]) for members in members_of_groups]
     automatic = [
@@ -107,16 +102,6 @@ def variants(runs: Sequence[RunRecord]) -> list[Variant]:
         )
     ]
     return sorted(found, key=lambda variant: natural_order(variant, keys))
-
-
-def scientific(run: RunRecord) -> dict[str, Any]:
-    """Return the part of a run's config that makes it the experiment it is, without the seed."""
-    return {key: without(run.config[key], IGNORED_KEYS.get(key, ())) for key in SCIENTIFIC_KEYS if key in run.config}
-
-
-def without(node: Any, keys: Sequence[str]) -> Any:
-    """Return a mapping without some keys, anything else as it is."""
-    return {key: value for key, value in node.items() if key not in keys} if isinstance(node, Mapping) else node
 
 
 def given_name(run: RunRecord) -> str:
@@ -138,19 +123,9 @@ def without_whole_floats(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def flatten(run: RunRecord) -> dict[str, Any]:
-    """Return the scientific config with dotted keys, with both names filled in; lists stay whole."""
-    flat: dict[str, Any] = {"env.name": run.env_name, "algo.name": run.algo_name}
-
-    def walk(node: Mapping[str, Any], prefix: str) -> None:
-        for key, value in node.items():
-            if isinstance(value, Mapping) and value:
-                walk(value, f"{prefix}{key}.")
-            else:
-                flat.setdefault(f"{prefix}{key}", value)
-
-    walk(scientific(run), "")
-    return flat
+def named_identity(run: RunRecord) -> dict[str, Any]:
+    """Return what makes the run's variant what it is, with dotted keys and both names filled in."""
+    return {"env.name": run.env_name, "algo.name": run.algo_name} | identity(run.config)
 
 
 def key_order(configs: Iterable[Mapping[str, Any]]) -> list[str]:

@@ -12,17 +12,12 @@ from typing import IO, TYPE_CHECKING, Any, Self
 import yaml
 
 from .. import UserError
+from ..configs.saved import identity, read_config
 from .checkpoint import CheckpointError, read_checkpoint, write_atomically, write_checkpoint
 from .table_file import TableFile
 
 if TYPE_CHECKING:
     import pandas as pd
-
-COMPARED = ("env", "algo", "seed", "budget", "evaluation")
-"""The parts of a config that make a run what it is; device, tracker, display and checkpoints do not count."""
-
-IGNORED_KEYS = ("env.workers",)
-"""Options inside those parts that change the speed of a run and nothing else."""
 
 ABSENT = "absent"
 
@@ -138,20 +133,6 @@ class RunDirectory:
         return self.path / "checkpoints" / f"{name}.pt"
 
 
-def read_config(path: Path) -> dict[str, Any]:
-    """Read the config of the run in ``path``, or raise `UserError`."""
-    file = path / "config.yaml"
-    try:
-        config = yaml.safe_load(file.read_text())
-    except FileNotFoundError as error:
-        raise UserError(f"{path} is not a run directory: it has no config.yaml.") from error
-    except yaml.YAMLError as error:
-        raise UserError(f"{file} is not YAML: delete the directory and train again.") from error
-    if not isinstance(config, dict) or "env" not in config:
-        raise UserError(f"{file} is not a run's config: delete the directory and train again.")
-    return config
-
-
 def storage_error(error: OSError, path: Path) -> UserError:
     """Turn a failure to write into a sentence with a remedy."""
     where = error.filename or path
@@ -167,25 +148,10 @@ def storage_error(error: OSError, path: Path) -> UserError:
     return UserError(f"Cannot write {where} ({error.strerror}): {remedy}, then run the same command to continue.")
 
 
-def flatten(node: Any, prefix: str = "") -> dict[str, Any]:
-    """Return nested mappings as one mapping with dotted keys."""
-    if not isinstance(node, Mapping):
-        return {prefix: node}
-    flat: dict[str, Any] = {}
-    for key, value in node.items():
-        flat |= flatten(value, f"{prefix}.{key}" if prefix else str(key))
-    return flat
-
-
-def compared_part(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what makes a run what it is, with dotted keys."""
-    flat = flatten({key: config[key] for key in COMPARED if key in config})
-    return {key: value for key, value in flat.items() if key not in IGNORED_KEYS}
-
-
 def _compare(path: Path, saved: dict[str, Any], config: dict[str, Any]) -> None:
-    there = compared_part(saved)
-    here = compared_part(yaml.safe_load(yaml.safe_dump(config)))
+    # Written and read once, so that both have YAML's types.
+    config = yaml.safe_load(yaml.safe_dump(config))
+    there, here = (identity(part) | {"seed": part["seed"]} for part in (saved, config))
     different = [key for key in sorted(there.keys() | here.keys()) if there.get(key, ABSENT) != here.get(key, ABSENT)]
     if not different:
         return

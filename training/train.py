@@ -215,7 +215,7 @@ class Run:
         self.files.tables["evaluations"].extend([position | {str(key): row[key] for key in row} for row in rows])
 
     def _finish(self) -> Result:
-        """Measure last, best and baselines on the test split, draw the figures, and write the result last."""
+        """Measure last, best and baselines on the test split, and write the result last."""
         agents: dict[str, Policy | Solver] = {"last": self.learner.agent()}
         scalars: dict[str, Any] = {"simulator_calls": self.calls, "updates": self.updates}
         scalars["best_simulator_calls"] = self.best_calls
@@ -226,7 +226,6 @@ class Run:
         self.learner.set_state(last)
         if self.config.evaluation.baselines:
             self._measure_finally(self.environment.baselines() | {"random": RandomPolicy(self.environment)}, scalars)
-        self._draw_figures()
         self.files.write_json("result.json", scalars)
         return Result(self.files.path, scalars, self.metrics, trained=True)
 
@@ -237,13 +236,6 @@ class Run:
             for table, frame in evaluation.tables.items():
                 self.files.write_table(f"{name}_{table}", frame)
             scalars |= {f"{name}/{key}": value for key, value in evaluation.scalars.items()}
-
-    def _draw_figures(self) -> None:
-        """Draw what the environment's own module of figures offers, if it has one."""
-        from ..reports.curves import draw_run_figures
-
-        with preserved_random_state():
-            draw_run_figures(self.files.path)
 
     def _content(self) -> dict[str, Any]:
         return {

@@ -88,6 +88,7 @@ def test_a_run_trains_finishes_and_is_found_again(tmp_path, monkeypatch, capsys)
     assert directory.parts[3] == "seed_0"
     assert f"Finished: {directory}" in first
     assert "(oracle)" in first
+    assert {path.name for path in (directory / "figures").iterdir()} >= {"reward.png", "eigenvalues.svg"}
     assert main(["train", *SMALL, *PPO]) == 0
     assert f"Already finished: {directory}" in capsys.readouterr().out
     assert main(["evaluate", str(directory), "--episodes", "20", "--seed", "3", "--json"]) == 0

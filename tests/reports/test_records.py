@@ -89,7 +89,7 @@ def test_directory_without_runs(tmp_path):
 def test_half_written_config_names_the_file(study, content):
     file = study.run("a") / "config.yaml"
     file.write_text(content)
-    with pytest.raises(UserError, match=re.escape(f"{file}: half-written")):
+    with pytest.raises(UserError, match=re.escape(f"{file} is half-written")):
         find_runs(study.path)
 
 
@@ -98,7 +98,7 @@ def test_half_written_config_names_the_file(study, content):
 def test_half_written_json_names_the_file(study, name, content):
     file = study.run("a", result={}) / name
     file.write_text(content)
-    with pytest.raises(UserError, match=re.escape(f"{file}: half-written")):
+    with pytest.raises(UserError, match=re.escape(f"{file} is half-written")):
         find_runs(study.path)
 
 

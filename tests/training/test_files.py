@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from bioppo import UserError
+from bioppo.configs.saved import read_config
 from bioppo.training.checkpoint import CheckpointError, read_checkpoint, write_checkpoint
 from bioppo.training.random_state import (
     global_states,
@@ -14,7 +15,7 @@ from bioppo.training.random_state import (
     seed_global_states,
     set_global_states,
 )
-from bioppo.training.run_directory import RunDirectory, read_config, storage_error
+from bioppo.training.run_directory import RunDirectory, storage_error
 from bioppo.training.table_file import TableFile
 
 CONFIG = {"env": {"name": "kinetic", "horizon": 5}, "algo": {"name": "ppo"}, "seed": 0, "budget": 10, "evaluation": {}}
@@ -113,7 +114,7 @@ def test_a_directory_has_one_process(tmp_path):
 @pytest.mark.parametrize("content", ["", "env: [", "text"])
 def test_a_broken_config_is_named(tmp_path, content):
     (tmp_path / "config.yaml").write_text(content)
-    with pytest.raises(UserError, match=r"config.yaml is not"):
+    with pytest.raises(UserError, match=r"config.yaml is half-written"):
         read_config(tmp_path)
 
 

@@ -72,12 +72,11 @@ def unbroken(tmp_path_factory):
 def test_a_run_leaves_what_the_contract_names(unbroken):
     names = {path.name for path in unbroken.iterdir()}
     assert names >= {
-        "config.yaml", "provenance.json", "progress.csv", "timing.csv", "evaluations.csv", "tables", "figures",
+        "config.yaml", "provenance.json", "progress.csv", "timing.csv", "evaluations.csv", "tables",
         "checkpoints", "lock", "result.json",
     }  # fmt: skip
     assert "failure.json" not in names
     assert {path.name for path in (unbroken / "checkpoints").iterdir()} == {"last.pt", "previous.pt", "best.pt"}
-    assert {path.name for path in (unbroken / "figures").iterdir()} >= {"reward.png", "eigenvalues.svg"}
     result = json.loads((unbroken / "result.json").read_text())
     assert result["updates"] == 6
     assert {"last/incidence", "best/incidence", "random/incidence"} - result.keys() == {"random/incidence"}
