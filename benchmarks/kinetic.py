@@ -12,6 +12,7 @@ from collections.abc import Callable
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from bioppo import make_env
 from bioppo.envs.kinetic.e_coli_core import load_e_coli_core
 from bioppo.envs.kinetic.simulator import KineticSimulator
 
@@ -65,10 +66,34 @@ def simulator_table() -> None:
         )
 
 
+def environment_table() -> None:
+    """Print what the environment adds to the simulator: whole episodes of 64 copies, restarts included."""
+    environment = make_env("kinetic", num_envs=64, lambda_part=-38.0)
+    environment.reset(seed=0)
+    generator = np.random.default_rng(0)
+    actions = generator.normal(0.0, 0.6, environment.action_space.shape)
+    horizon = environment.config.horizon
+    sets = environment.ln_km(generator.normal(0.0, 1.0, environment.action_space.shape))
+
+    def episode() -> None:
+        for _ in range(horizon):
+            environment.step(actions)
+
+    def bare() -> None:
+        for _ in range(horizon + 1):  # one evaluation more, for the potential of the new starts
+            environment.task.simulator.max_eigenvalue(sets)
+
+    medians = interleaved_medians({"episode": episode, "bare": bare}, 2 * SECONDS_PER_ROW)
+    print()
+    print(f"environment, 64 copies, episodes of {horizon} steps: {medians['episode'] * 1e3:.1f} ms an episode,")
+    print(f"{medians['episode'] / medians['bare']:.2f} x the bare evaluations it makes")
+
+
 def main() -> None:
     """Print all tables."""
     with threadpool_limits(1, user_api="blas"):
         simulator_table()
+        environment_table()
 
 
 if __name__ == "__main__":

@@ -37,7 +37,8 @@ class KineticVectorEnv(BatchedEnv):
 
     The observation is p scaled to [-1, 1], then the share of the episode that has passed. After every step ``info``
     holds ``lambda_max`` (1/h; inf if the eigenvalues failed), ``valid``, ``stable``, ``invalid_eigen``, the episode's
-    ``lambda_best``, ``first_hit_step`` (the first step that gave a valid set, 0 for none) and ``calls``.
+    ``lambda_best``, ``first_hit_step`` (the first step that gave a valid set, 0 for none) and ``calls``, the simulator
+    calls this episode has cost; `simulator_calls` counts them all.
 
     Episodes are truncated after ``horizon`` steps; they terminate only with ``stop_when_valid``.
     """
@@ -97,7 +98,7 @@ class KineticVectorEnv(BatchedEnv):
         info = describe_sets(lambda_max, self.lambda_part) | {
             "lambda_best": state["lambda_best"].copy(),
             "first_hit_step": state["first_hit_step"].copy(),
-            "calls": np.full(self.num_envs, self.simulator_calls),
+            "calls": state["elapsed_steps"] + int(config.reward == "asinh_potential"),
         }
         terminated = valid if config.stop_when_valid else np.zeros(self.num_envs, dtype=bool)
         truncated = (state["elapsed_steps"] >= config.horizon) & ~terminated
