@@ -2,7 +2,7 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
+from importlib.util import find_spec
 
 import pytest
 
@@ -25,7 +25,7 @@ def test_help_names_every_command(words, capsys):
     assert main(words) == 0
     shown = capsys.readouterr().out
     assert all(f"  {command} " in shown for command in COMMANDS)
-    assert all((Path(__file__).parents[2] / "cli" / f"{command}.py").is_file() for command in COMMANDS)
+    assert all(find_spec(f"bioppo.cli.{command}") for command in COMMANDS)
 
 
 def test_version(capsys):
