@@ -115,3 +115,28 @@ class AlgorithmConfig(Options):
 
     _target_: str = option("", "dotted name of its builder")
     name: str = option("", "name of the algorithm in directories and tables")
+
+
+def option_table(schema: type[Options]) -> str:
+    """Return a Markdown table of a config's options: name, default, unit and meaning with what is allowed."""
+    lines = ["| option | default | unit | meaning |", "|---|---|---|---|"]
+    for entry in dataclasses.fields(schema):
+        if not entry.metadata or entry.name in ("_target_", "name"):
+            continue
+        default = entry.default_factory() if callable(entry.default_factory) else entry.default
+        shown = "null" if default is None else str(default).lower() if isinstance(default, bool) else str(default)
+        lines.append(
+            f"| `{entry.name}` | `{shown}` | {entry.metadata['unit']} | {entry.metadata['meaning']}{_allowed(entry)} |"
+        )
+    return "\n".join(lines)
+
+
+def _allowed(entry: dataclasses.Field[Any]) -> str:
+    """Return the allowed values as words in brackets; choices that the meaning explains already are left out."""
+    allowed = entry.metadata
+    unexplained = [str(choice) for choice in allowed["choices"] if str(choice) not in allowed["meaning"]]
+    if unexplained:
+        return f" ({', '.join(map(str, allowed['choices']))})"
+    words = (("minimum", "at least"), ("above", "above"), ("maximum", "at most"), ("below", "below"))
+    limits = [f"{word} {allowed[bound]:g}" for bound, word in words if allowed[bound] is not None]
+    return f" ({', '.join(limits)})" if limits else ""

@@ -1,0 +1,74 @@
+"""The documentation tells the truth: its code runs, its commands compose, its option tables are the options."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from bioppo.algorithms.ppo.config import PPOConfig
+from bioppo.cli.main import COMMANDS, main
+from bioppo.configs.option import option_table
+from bioppo.envs.kinetic.config import KineticConfig
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+TABLES = {"docs/kinetic.md": KineticConfig, "docs/runs.md": PPOConfig}
+
+
+def blocks(page, language):
+    return re.findall(rf"^```{language}\n(.*?)^```$", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+
+
+def commands():
+    lines = [
+        line.partition("   ")[0].strip()
+        for page in PAGES
+        for language in ("bash", "text")
+        for block in blocks(page, language)
+        for line in block.splitlines()
+        if line.startswith("bioppo ")
+    ]
+    return [line for line in dict.fromkeys(lines) if "..." not in line]
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")], ids=lambda page: page.stem)
+def test_python_examples_run(page, capsys):
+    names = {}
+    for block in blocks(page, "python"):
+        exec(compile(block, str(page), "exec"), names)
+    assert capsys.readouterr().out
+
+
+def test_there_are_commands_to_test():
+    assert len(commands()) > 5
+
+
+@pytest.mark.parametrize("line", commands())
+def test_documented_commands_compose(line, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    _, command, *words = shlex.split(line)
+    assert command in COMMANDS
+    if command == "sweep" or "-m" in words:  # each value by itself
+        words = [word.partition(",")[0] for word in words if word != "-m"]
+        command = "train"
+    assert main([command, *words, "--cfg", "job", "--resolve"]) == 0
+    assert "env:" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("page", TABLES)
+def test_option_tables_are_the_options(page):
+    assert option_table(TABLES[page]) in (ROOT / page).read_text()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+        if not target.startswith("http") and (ROOT / "docs").is_dir() and (ROOT / "LICENSE").is_file():
+            assert (page.parent / target).exists(), target
+
+
+def test_the_two_set_up_commands_are_the_first_bash_blocks_of_the_readme():
+    first, second = blocks(ROOT / "README.md", "bash")[:2]
+    assert "bioppo train env=kinetic algo=ppo" in first
+    assert all(tool in second for tool in ("[test]", "ruff check", "ruff format --check", "mypy", "pytest"))
