@@ -19,10 +19,10 @@ def main(words: list[str]) -> int:
 
 def print_group(group: str, indent: str) -> None:
     """Print the choices of one group with the first line of their config's docstring."""
-    from ..configs import schema
+    from ..configs import registry
 
-    choices = schema.GROUPS[group]
+    choices = registry.GROUPS[group]
     width = max(map(len, choices))
     for name in choices:
-        meaning = (schema.schema_of(group, name).__doc__ or "").strip().splitlines()[0]
+        meaning = (registry.schema_of(group, name).__doc__ or "").strip().splitlines()[0]
         print(f"{indent}{name:<{width}}  {meaning}")

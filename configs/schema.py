@@ -4,30 +4,15 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib import import_module
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
 
 from .. import UserError
-from ..envs import CONFIGS as ENVIRONMENTS
 from .option import OptionError, Options, check_target, nearest, option
+from .registry import GROUPS, schema_of
 from .saved import IDENTITY, identity
-
-GROUPS: dict[str, dict[str, str]] = {
-    "env": ENVIRONMENTS,
-    "algo": {
-        "ppo": "bioppo.algorithms.ppo.config.PPOConfig",
-        "random": "bioppo.algorithms.baselines.config.RandomConfig",
-        "cma_es": "bioppo.algorithms.baselines.config.CMAESConfig",
-    },
-    "tracker": {
-        "none": "bioppo.training.trackers.NoTrackerConfig",
-        "tensorboard": "bioppo.training.trackers.TensorBoardConfig",
-    },
-}
-"""Config groups and, by the name users type, the dataclass of each choice. Those modules import nothing heavy."""
 
 
 @dataclass(kw_only=True)
@@ -147,10 +132,3 @@ def _checked(prefix: str, schema: type[Options], values: Mapping[str, Any]) -> A
         return schema(**values)
     except OptionError as error:
         raise UserError(f"{prefix}.{error}" if prefix else str(error)) from error
-
-
-def schema_of(group: str, name: str) -> type[Any]:
-    """Import the dataclass of one choice of a group."""
-    module, _, attribute = GROUPS[group][name].rpartition(".")
-    schema: type[Any] = getattr(import_module(module), attribute)
-    return schema

@@ -3,21 +3,18 @@
 Importing this package registers the Gymnasium ids, such as ``bioppo/Kinetic-v0``.
 """
 
-import importlib
 from typing import TYPE_CHECKING, Any
 
 from .. import UserError
 from ..configs.option import nearest
+from ..configs.registry import GROUPS, load, schema_of
 from .gymnasium_ids import register_ids
 
 if TYPE_CHECKING:
     from ..configs.option import EnvConfig
     from .batched import BatchedEnv
 
-CONFIGS = {"kinetic": "bioppo.envs.kinetic.config.KineticConfig"}
-"""Where each environment's config dataclass stands; its module imports nothing heavy."""
-
-register_ids(CONFIGS)
+register_ids(GROUPS["env"])
 
 
 def make_env(name: str, *, num_envs: int = 64, seed: int = 0, split: str = "train", **options: Any) -> "BatchedEnv":
@@ -55,13 +52,7 @@ def make_env(name: str, *, num_envs: int = 64, seed: int = 0, split: str = "trai
 
 def config_of(name: str) -> "type[EnvConfig]":
     """Return the config dataclass of the environment called ``name``."""
-    if name not in CONFIGS:
-        raise UserError(f"There is no environment '{name}': {nearest(name, CONFIGS)}")
-    config_class: type[EnvConfig] = load(CONFIGS[name])
+    if name not in GROUPS["env"]:
+        raise UserError(f"There is no environment '{name}': {nearest(name, GROUPS['env'])}")
+    config_class: type[EnvConfig] = schema_of("env", name)
     return config_class
-
-
-def load(dotted_name: str) -> Any:
-    """Import ``package.module.attribute``."""
-    module, _, attribute = dotted_name.rpartition(".")
-    return getattr(importlib.import_module(module), attribute)

@@ -8,7 +8,7 @@ import copy
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import gymnasium
 import numpy as np
@@ -16,9 +16,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from .. import UserError
-
-if TYPE_CHECKING:
-    from .evaluation import Evaluation, Trajectories
+from .trajectories import Evaluation, Trajectories, measure_returns
 
 Arrays = np.ndarray | Mapping[str, np.ndarray]
 """Observations or actions of all copies: the leading axis is num_envs; a mapping for dictionary spaces and agents."""
@@ -150,10 +148,8 @@ class BatchedEnv(VectorEnv[Any, Any, Any]):
         """How many answers stand for one episode when a Solver is evaluated."""
         return 1
 
-    def measure(self, trajectories: "Trajectories") -> "Evaluation":
+    def measure(self, trajectories: Trajectories) -> Evaluation:
         """Turn what happened in an evaluation into scalars, a row per episode, and tables for figures."""
-        from .evaluation import measure_returns
-
         return measure_returns(trajectories)
 
     def baselines(self) -> dict[str, Any]:

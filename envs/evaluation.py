@@ -1,15 +1,14 @@
 """Measure any agent, policy or solver, in any environment, by the same numbers."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from .batched import Arrays, BatchedEnv
+from .trajectories import Evaluation, Trajectories
 
-if TYPE_CHECKING:
-    import pandas as pd
+__all__ = ["Evaluation", "Policy", "Solver", "Trajectories", "ask", "evaluate", "play"]
 
 
 @runtime_checkable
@@ -28,45 +27,6 @@ class Solver(Protocol):
     def answer(self, question: Any, *, generator: np.random.Generator) -> Any:
         """Return one answer for every row of the question, the observation at the start of an episode."""
         ...
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """What was measured: scalars with the same keys for every agent of an environment, and the data behind them.
-
-    Attributes
-    ----------
-    scalars
-        Written to the run's result.
-    episodes
-        A row per episode, or per episode's worth of answers.
-    tables
-        Larger tables by name, read by the environment's figures.
-    """
-
-    scalars: dict[str, float]
-    episodes: "pd.DataFrame"
-    tables: dict[str, "pd.DataFrame"] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Trajectories:
-    """Every step of a number of whole episodes, in long form; all arrays have leading axis n_steps.
-
-    Attributes
-    ----------
-    episode, step
-        Integers; steps count from 1.
-    reward
-        NaN where a solver answered, since answers earn no reward.
-    info
-        The environment's information after each step or answer.
-    """
-
-    episode: np.ndarray
-    step: np.ndarray
-    reward: np.ndarray
-    info: dict[str, np.ndarray]
 
 
 def evaluate(
@@ -133,17 +93,6 @@ def ask(
             for key, values in info.items():
                 columns.setdefault(f"info.{key}", []).append(values)
     return _trajectories(columns)
-
-
-def measure_returns(trajectories: Trajectories) -> Evaluation:
-    """Return the sum of rewards and the length of every episode: what any environment can be judged by."""
-    import pandas as pd
-
-    steps = pd.DataFrame({"episode": trajectories.episode, "step": trajectories.step, "reward": trajectories.reward})
-    grouped = steps.groupby("episode", sort=True)
-    episodes = pd.DataFrame({"episode_return": grouped["reward"].sum(), "episode_length": grouped["step"].max()})
-    scalars = {key: float(episodes[key].mean()) for key in episodes.columns}
-    return Evaluation(scalars, episodes.reset_index())
 
 
 def _rows(arrays: Arrays, count: int) -> Arrays:

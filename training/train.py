@@ -2,13 +2,11 @@
 
 import json
 import math
-import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from .. import UserError
@@ -28,6 +26,7 @@ from .random_state import (
     set_global_states,
 )
 from .run_directory import RunDirectory, storage_error
+from .stopping import Interrupted, stop_requests
 
 if TYPE_CHECKING:
     from ..configs.schema import RunConfig
@@ -43,14 +42,6 @@ class Result:
     scalars: dict[str, Any]
     metrics: list[dict[str, str]]
     trained: bool
-
-
-class Interrupted(KeyboardInterrupt):
-    """The user or the system asked the run to stop; its checkpoint is written."""
-
-    def __init__(self, signal_number: int, directory: Path) -> None:
-        super().__init__(f"Stopped, and saved in {directory}: the same command continues.")
-        self.exit_status = 128 + signal_number
 
 
 def ignore(simulator_calls: int, evaluation: Evaluation) -> None:
@@ -287,28 +278,6 @@ class Run:
         content["metrics"] = self.metrics
         content["environment"] = self.environment.facts()
         self.files.write_json("provenance.json", content)
-
-
-@contextmanager
-def stop_requests() -> Iterator[list[int]]:
-    """Collect Ctrl-C and SIGTERM in a list that is looked at between updates; a second one acts at once."""
-    requests: list[int] = []
-
-    def remember(number: int, frame: FrameType | None) -> None:
-        if requests:
-            signal.default_int_handler(number, frame)
-        requests.append(number)
-
-    try:
-        previous = {number: signal.signal(number, remember) for number in (signal.SIGINT, signal.SIGTERM)}
-    except ValueError:  # not the main thread, where signals cannot be caught
-        yield requests
-        return
-    try:
-        yield requests
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
 
 
 @contextmanager

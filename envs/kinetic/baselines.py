@@ -1,14 +1,14 @@
 """Simple ways to find parameter sets, which a learned one must beat."""
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from ..batched import Arrays
 from .calibration import sample_log_uniform, sample_uniform_saturation
-
-if TYPE_CHECKING:
-    from .environment import KineticVectorEnv
+from .config import LN_KM_BOUNDS
+from .simulator import KineticSimulator
 
 
 class Nothing:
@@ -23,38 +23,31 @@ class Nothing:
         return np.zeros((len(observation), self.n_parameters))
 
 
-class LogUniform:
-    """Draw ln K uniformly between the bounds of K: no knowledge at all."""
+class Sampler:
+    """Draw sets from a fixed distribution of ln K."""
 
-    def __init__(self, environment: "KineticVectorEnv", bounds: tuple[float, float]) -> None:
-        self.environment = environment
-        self.bounds = bounds
-
-    def answer(self, question: Any, *, generator: np.random.Generator) -> np.ndarray:
-        """Return one set p (P,) for every row of the question."""
-        ln_km = sample_log_uniform(self.environment.task.simulator, len(question), generator, bounds=self.bounds)
-        return self.environment.parameters_of(ln_km)
-
-
-class Oracle:
-    """Draw every saturation uniformly in (0, 1), as ORACLE does: the best simple sampler."""
-
-    def __init__(self, environment: "KineticVectorEnv", bounds: tuple[float, float]) -> None:
-        self.environment = environment
-        self.bounds = bounds
+    def __init__(
+        self, draw: Callable[..., np.ndarray], simulator: KineticSimulator, parameters_of: Callable[..., np.ndarray]
+    ) -> None:
+        self.draw = draw
+        self.simulator = simulator
+        self.parameters_of = parameters_of
 
     def answer(self, question: Any, *, generator: np.random.Generator) -> np.ndarray:
         """Return one set p (P,) for every row of the question."""
-        ln_km = sample_uniform_saturation(self.environment.task.simulator, len(question), generator, bounds=self.bounds)
-        return self.environment.parameters_of(ln_km)
+        return self.parameters_of(self.draw(self.simulator, len(question), generator, bounds=LN_KM_BOUNDS))
 
 
-def kinetic_baselines(environment: "KineticVectorEnv") -> dict[str, Any]:
-    """Return the baselines by name."""
-    from .environment import LN_KM_BOUNDS
+def kinetic_baselines(
+    simulator: KineticSimulator, parameters_of: Callable[[np.ndarray], np.ndarray]
+) -> dict[str, Nothing | Sampler]:
+    """Return the baselines by name; ``parameters_of`` turns ln K (n, P) into p.
 
+    ``nothing`` leaves the starts as they are, ``log_uniform`` draws ln K uniformly between its bounds, and ``oracle``
+    draws every saturation uniformly in (0, 1), as ORACLE does.
+    """
     return {
-        "nothing": Nothing(environment.n_parameters),
-        "log_uniform": LogUniform(environment, LN_KM_BOUNDS),
-        "oracle": Oracle(environment, LN_KM_BOUNDS),
+        "nothing": Nothing(len(simulator.parameter_names)),
+        "log_uniform": Sampler(sample_log_uniform, simulator, parameters_of),
+        "oracle": Sampler(sample_uniform_saturation, simulator, parameters_of),
     }

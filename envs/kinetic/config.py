@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 from ...configs.option import EnvConfig, OptionError, option
 
+LN_KM_BOUNDS = (-25.0, 3.0)
+"""ln(mol/L): no Michaelis constant leaves these, whatever the agent does."""
+
 RULES = ("auto_saturation", "auto_log_uniform")
 
 

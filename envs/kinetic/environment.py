@@ -8,12 +8,13 @@ import numpy as np
 
 from ..batched import Arrays, BatchedEnv, Metric, Transition
 from ..evaluation import Evaluation, Trajectories
-from .config import KineticConfig
+from .baselines import kinetic_baselines
+from .calibration import calibrate
+from .config import LN_KM_BOUNDS, KineticConfig
+from .e_coli_core import load_e_coli_core
+from .evaluation import measure
 from .rewards import DIRECT_REWARDS, asinh_cost
 from .simulator import KineticSimulator
-
-LN_KM_BOUNDS = (-25.0, 3.0)
-"""ln(mol/L): no Michaelis constant leaves these, whatever the agent does."""
 
 
 @dataclass(frozen=True)
@@ -125,15 +126,11 @@ class KineticVectorEnv(BatchedEnv):
 
     def measure(self, trajectories: Trajectories) -> Evaluation:
         """Return incidence, first hits and eigenvalues over whole episodes."""
-        from .evaluation import measure
-
         return measure(trajectories)
 
     def baselines(self) -> dict[str, Any]:
         """Return doing nothing, sets drawn log-uniformly, and sets with uniform saturations (as ORACLE draws them)."""
-        from .baselines import kinetic_baselines
-
-        return kinetic_baselines(self)
+        return kinetic_baselines(self.task.simulator, self.parameters_of)
 
     def facts(self) -> dict[str, Any]:
         """Return what provenance should keep of the loaded model."""
@@ -193,9 +190,6 @@ def describe_sets(lambda_max: np.ndarray, lambda_part: float) -> dict[str, np.nd
 
 def load_task(config: KineticConfig) -> KineticTask:
     """Load the model and, where the threshold is a rule, calibrate it (both are cached on disk)."""
-    from .calibration import calibrate
-    from .e_coli_core import load_e_coli_core
-
     network, state = load_e_coli_core(config.member)
     simulator = KineticSimulator(network, state, workers=config.workers)
     if isinstance(config.lambda_part, str):

@@ -8,7 +8,8 @@ import pytest
 
 from bioppo.cli.main import COMMANDS, main
 from bioppo.cli.overrides import sweep_directory
-from bioppo.configs.schema import GROUPS, RunConfig, to_run_config
+from bioppo.configs.registry import GROUPS
+from bioppo.configs.schema import RunConfig, to_run_config
 
 SMALL = (
     "env=kinetic env.lambda_part=-20 env.num_envs=8 evaluation.episodes=10 budget=100 evaluation.every=50 device=cpu"

@@ -5,8 +5,8 @@ import pytest
 import bioppo
 from bioppo import UserError
 from bioppo.envs.evaluation import Trajectories, evaluate
-from bioppo.envs.kinetic.config import KineticConfig
-from bioppo.envs.kinetic.environment import LN_KM_BOUNDS, KineticTask, KineticVectorEnv
+from bioppo.envs.kinetic.config import LN_KM_BOUNDS, KineticConfig
+from bioppo.envs.kinetic.environment import KineticTask, KineticVectorEnv
 from bioppo.envs.kinetic.evaluation import measure
 from bioppo.envs.kinetic.figures import figures
 from bioppo.envs.kinetic.rewards import WORST_COST, asinh_cost, exp10, incidence, sigmoid
