@@ -155,7 +155,9 @@ def read_json(path: Path) -> dict[str, Any]:
     except ValueError:
         content = None
     if not isinstance(content, dict):
-        raise UserError(f"{path} is half-written: copy it again, or delete it and repeat the run's command to finish it.")
+        raise UserError(
+            f"{path} is half-written: copy it again, or delete it and repeat the run's command to finish it."
+        )
     return content
 
 
