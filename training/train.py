@@ -4,7 +4,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -102,6 +102,7 @@ class Run:
         self.best_score: float | None = None
         self.best_calls = 0
         self.saved_at = time.monotonic()
+        self.evaluation_seconds = 0.0
         self._describe(device)
         self.resumed_at = self._restore()
         self.tracker = import_target(config.tracker)(config.tracker, files.path, resumed_at=self.resumed_at)
@@ -115,18 +116,16 @@ class Run:
         """Update until the budget is spent or the learner has finished, then measure what came out."""
         config = self.config
         self.display.begin(f"{config.env.name} {config.algo.name} seed {config.seed}", config.budget, self.calls)
-        with stop_requests() as requests:
+        with stop_requests() as requests, closing(self.tracker):
             if self.resumed_at is None:
-                self._log({}, self._evaluate("validation", report), seconds=0.0)
+                self._log({}, self._evaluate(report), update_seconds=0.0)
             while self.calls < config.budget and not self.learner.finished:
                 self._update(report)
                 if requests:
                     self.save()
                     raise Interrupted(requests[0], self.files.path)
             self.save()
-        result = self._finish()
-        self.tracker.close()
-        return result
+        return self._finish()
 
     def save(self) -> None:
         """Write the checkpoint that continues exactly from here."""
@@ -141,10 +140,8 @@ class Run:
         self.updates += 1
         self._check_finite(scalars)
         over = self.calls >= self.config.budget or self.learner.finished
-        evaluated = (
-            self._evaluate("validation", report) if over or self._due(before, self._evaluation_every()) else None
-        )
-        self._log(scalars, evaluated, seconds=seconds)
+        evaluated = self._evaluate(report) if over or self._due(before, self._evaluation_every()) else None
+        self._log(scalars, evaluated, update_seconds=seconds)
         if evaluated is not None or time.monotonic() - self.saved_at >= self.config.checkpoint.seconds:
             self.save()
         if self.config.checkpoint.every is not None and self._due(before, self.config.checkpoint.every):
@@ -157,13 +154,15 @@ class Run:
     def _due(self, before: int, every: int) -> bool:
         return before // every != self.calls // every
 
-    def _log(self, scalars: Mapping[str, float], evaluation: Evaluation | None, *, seconds: float) -> None:
+    def _log(self, scalars: Mapping[str, float], evaluation: Evaluation | None, *, update_seconds: float) -> None:
         position = {"update": self.updates, "simulator_calls": self.calls}
+        timing = {"update_seconds": update_seconds, "evaluation_seconds": self.evaluation_seconds}
         values = dict(scalars)
         if evaluation is not None:
             values = {f"evaluation/{key}": value for key, value in evaluation.scalars.items()} | values
         self.files.tables["progress"].append(position | values)
-        self.files.tables["timing"].append(position | {"update_seconds": seconds})
+        self.files.tables["timing"].append(position | timing)
+        self.evaluation_seconds = 0.0
         self.tracker.log(self.calls, values)
         self.display.update(self.calls, values)
 
@@ -171,21 +170,22 @@ class Run:
         for key, value in scalars.items():
             if not math.isfinite(value):
                 raise NonFiniteError(
-                    f"{key} is {value} after update {self.updates} ({self.calls} simulator calls): lower "
-                    f"algo.learning_rate; the last checkpoint in {self.files.path} is intact."
+                    f"{key} is {value} after update {self.updates} ({self.calls} simulator calls): lower the learning "
+                    f"rate, or check the environment's options; the last checkpoint in {self.files.path} is intact."
                 )
 
-    def _evaluate(self, split: str, report: Report) -> Evaluation:
+    def _evaluate(self, report: Report) -> Evaluation:
         """Evaluate on the validation split, keep the best agent so far, and report."""
-        agent = self.learner.agent()
-        evaluation = self._measure(agent, split)
-        self._write_episodes(evaluation, split, "last")
+        started = time.perf_counter()
+        evaluation = self._measure(self.learner.agent(), "validation")
+        self._write_episodes(evaluation, "validation", "last")
         metric = self.environment.metrics[0]
         score = evaluation.scalars[metric.name]
         signed = score if metric.better == "higher" else -score
         if self.best_score is None or signed > self.best_score:
             self.best_score, self.best_calls = signed, self.calls
             self.files.save_as("best", {"learner": self.learner.get_state(), "simulator_calls": self.calls})
+        self.evaluation_seconds = time.perf_counter() - started
         report(self.calls, evaluation)
         return evaluation
 
@@ -196,9 +196,11 @@ class Run:
         num_envs = min(self.config.env.num_envs, settings.episodes)
         with preserved_random_state():
             environment = self.environment.sibling(num_envs, seed, split)
-            return evaluate(
+            evaluation = evaluate(
                 agent, environment, episodes=settings.episodes, seed=seed, deterministic=settings.deterministic
             )
+        self._check_finite(evaluation.scalars)
+        return evaluation
 
     def _write_episodes(self, evaluation: Evaluation, split: str, agent: str) -> None:
         position = {"simulator_calls": self.calls, "split": split, "agent": agent}
