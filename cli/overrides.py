@@ -54,7 +54,7 @@ def sweep_directory(words: list[str]) -> str | None:
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
     overrides = OverridesParser.create().parse_overrides(words)
-    if any(entry.key_or_group in ("hydra.sweep.dir", "hydra.mode") for entry in overrides):
+    if any(entry.key_or_group in ("hydra.sweep.dir", "hydra.mode", "study") for entry in overrides):
         return None
     task = [entry for entry in overrides if not (entry.key_or_group or "").startswith("hydra")]
     varied = sorted(entry.get_key_element() for entry in task if entry.is_sweep_override())

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import hydra
 from omegaconf import DictConfig
 
-from ..configs.schema import register, to_run_config
+from ..configs.schema import RunConfig, register, to_run_config
 from .overrides import is_sweep, split_words, sweep_directory
+from .sweeper import register_sweeper
 
 if TYPE_CHECKING:
     from ..training.train import Result
@@ -22,16 +23,12 @@ def main(words: list[str]) -> int:
     overrides, flags = split_words(words)
     # Hydra prints its own messages and ends with status 1, unless it is told to raise.
     os.environ["HYDRA_FULL_ERROR"] = "1"
-    directory = sweep_directory(overrides) if is_sweep(flags) else None
-    if directory is not None:
+    if is_sweep(flags) and (directory := sweep_directory(overrides)) is not None:
         overrides = [*overrides, f"hydra.sweep.dir={directory}"]
     # Two words, so that Hydra's own messages name the command; overrides first, as its parser wants them together.
     sys.argv = ["bioppo train", *overrides, *flags]
-    try:
-        task()
-    finally:
-        if directory is not None and any(Path(directory).glob("*/seed_*/config.yaml")):
-            print(f"Sweep: {directory}\nNext:  bioppo table {directory}  and  bioppo plot {directory}", flush=True)
+    register_sweeper()
+    task()
     return 0
 
 
@@ -41,18 +38,38 @@ def task(config: DictConfig) -> Any:
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
 
+    settings = HydraConfig.get()
+    directory = Path(settings.runtime.output_dir)
+    if settings.mode == RunMode.MULTIRUN:
+        train_job(config, directory, settings)
+        return
     try:
-        train_here(config, Path(HydraConfig.get().runtime.output_dir))
+        train_here(to_run_config(config), directory)
     except Exception as error:
-        if HydraConfig.get().mode == RunMode.MULTIRUN:
-            raise
         # Hydra would print a line of its own in front of ours; what is no Exception passes through it unseen.
         raise SystemExit(2) from error
 
 
-def train_here(config: DictConfig, directory: Path) -> None:
-    """Check the config, train in ``directory``, and print the summary."""
-    run = to_run_config(config)
+def train_job(config: DictConfig, directory: Path, settings: Any) -> None:
+    """Train one job of a sweep; what ends it is written to its directory, and the other jobs go on."""
+    from ..training.devices import device_of_job
+    from ..training.train import recorded_failure
+    from .mistakes import explain
+
+    try:
+        with recorded_failure(directory):
+            run = to_run_config(config)
+            run.device = device_of_job(run.device, settings.job.num)
+            if run.display == "auto" and not settings.launcher._target_.endswith("BasicLauncher"):
+                run.display = "plain"  # several bars on one terminal would overwrite each other
+            train_here(run, directory)
+    except Exception as error:
+        print(f"bioppo: {directory}: {explain(error) or repr(error)}", file=sys.stderr, flush=True)
+        raise
+
+
+def train_here(run: RunConfig, directory: Path) -> None:
+    """Train in ``directory`` and print the summary."""
     from ..training.display import make_display
     from ..training.train import train
 

@@ -43,6 +43,8 @@ class RunConfig(Options):
     env: Any = MISSING
     algo: Any = MISSING
     tracker: Any = MISSING
+    study: str | None = option(None, "the study this run belongs to, if any")
+    variant: str | None = option(None, "the run's row in its study's table, if any")
     seed: int = option(0, "every random number of the run follows from it", minimum=0)
     budget: int = option(40_000, "simulator calls to train for", minimum=1)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
@@ -53,6 +55,9 @@ class RunConfig(Options):
     results: str = option("results", "folder of all run directories")
 
 
+SWEEPER = "hydra_plugins.bioppo.StudySweeper"
+
+
 def register() -> None:
     """Put every schema into Hydra's store and define the resolvers that the YAML files use."""
     store = ConfigStore.instance()
@@ -60,6 +65,13 @@ def register() -> None:
     for group, choices in GROUPS.items():
         for name in choices:
             store.store(group=group, name=name, node=schema_of(group, name))
+    sweeper = {
+        "_target_": "hydra_plugins.bioppo.StudySweeper",
+        "max_batch_size": None,
+        "params": None,
+        "reference": None,
+    }
+    store.store(group="hydra/sweeper", name="bioppo", node=sweeper)
     OmegaConf.register_new_resolver("bioppo.variant", variant_name, replace=True)
 
 

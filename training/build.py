@@ -44,16 +44,3 @@ def plain(config: Any) -> dict[str, Any]:
     """Return a config object as plain containers."""
     content: dict[str, Any] = dataclasses.asdict(config)
     return content
-
-
-def choose_device(device: str) -> str:
-    """Turn ``auto`` into cuda where there is one, else cpu; refuse cuda where there is none."""
-    import torch
-
-    if device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        raise UserError(
-            f"device={device}: torch sees no CUDA device here; use device=cpu, or install a CUDA build of torch."
-        )
-    return device

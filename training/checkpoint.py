@@ -4,7 +4,6 @@ Arrays are stored as tensors and come back as arrays; nothing in a file can exec
 """
 
 import io
-import os
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import numpy as np
 import torch
 
 from .. import UserError
+from .atomic_file import write_atomically
 
 ARRAY = "__array__"
 
@@ -43,19 +43,6 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     except Exception as error:  # a broken zip fails in many ways; all mean the same to the caller
         raise CheckpointError(f"{path} is damaged or half-written ({type(error).__name__}).") from error
     return content
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that a kill or a full disk leaves the old one intact."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _encode(value: Any) -> Any:

@@ -54,7 +54,7 @@ class PlainDisplay(SilentDisplay):
 
     def begin(self, title: str, budget: int, done: int) -> None:
         """Print the title."""
-        self.budget, self.last = budget, time.monotonic()
+        self.title, self.budget, self.last = title, budget, time.monotonic()
         print(f"{title}: {done:,} of {budget:,} simulator calls", flush=True)
 
     def update(self, simulator_calls: int, scalars: Mapping[str, float]) -> None:
@@ -62,7 +62,7 @@ class PlainDisplay(SilentDisplay):
         evaluated = any(key.startswith("evaluation/") for key in scalars)
         if evaluated or time.monotonic() - self.last > PLAIN_SECONDS:
             self.last = time.monotonic()
-            print(f"{simulator_calls:>12,} / {self.budget:,}  {headline(scalars)}", flush=True)
+            print(f"{self.title} {simulator_calls:>10,} / {self.budget:,}  {headline(scalars)}", flush=True)
 
     def note(self, text: str) -> None:
         """Print the text."""

@@ -13,7 +13,8 @@ import yaml
 
 from .. import UserError
 from ..configs.saved import identity, read_config
-from .checkpoint import CheckpointError, read_checkpoint, write_atomically, write_checkpoint
+from .atomic_file import write_atomically
+from .checkpoint import CheckpointError, read_checkpoint, write_checkpoint
 from .table_file import TableFile
 
 if TYPE_CHECKING:

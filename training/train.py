@@ -14,8 +14,9 @@ from ..algorithms.baselines.random import RandomPolicy
 from ..algorithms.learner import Learner, Policy, Solver
 from ..envs.batched import BatchedEnv, NonFiniteError
 from ..envs.evaluation import Evaluation, evaluate
-from .build import build_environment, build_learner, choose_device, import_target, plain
+from .build import build_environment, build_learner, import_target, plain
 from .checkpoint import CheckpointError
+from .devices import choose_device
 from .display import Display, SilentDisplay
 from .provenance import provenance, read_provenance
 from .random_state import (
@@ -115,7 +116,7 @@ class Run:
     def to_the_end(self, report: Report) -> Result:
         """Update until the budget is spent or the learner has finished, then measure what came out."""
         config = self.config
-        self.display.begin(f"{config.env.name} {config.algo.name} seed {config.seed}", config.budget, self.calls)
+        self.display.begin("/".join(self.files.path.parts[-2:]), config.budget, self.calls)
         with stop_requests() as requests, closing(self.tracker):
             if self.resumed_at is None:
                 self._log({}, self._evaluate(report), update_seconds=0.0)
