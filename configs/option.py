@@ -10,9 +10,13 @@ import math
 import operator
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from .. import UserError
+
+
+PLAIN_COPIES = 8
+"""How many copies of an environment are stepped one after the other, unless the user says otherwise."""
 
 
 def option(
@@ -113,25 +117,51 @@ class EnvConfig(Options):
 class AlgorithmConfig(Options):
     """What every algorithm's config has."""
 
+    kind: ClassVar[str] = "learned"
+    """learned (a policy from experience), search (an answer without acting) or rule (nothing is adapted)."""
     _target_: str = option("", "dotted name of its builder")
     name: str = option("", "name of the algorithm in directories and tables")
+
+
+class MissingOptionError(OptionError, AttributeError):
+    """User code asks for an option that its YAML file does not give; ``hasattr`` and ``getattr`` work as usual."""
+
+
+class FreeOptions(dict[str, Any]):
+    """Options of user code, which have no schema: a dictionary whose keys are attributes too, at any depth."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        if name not in self:
+            raise MissingOptionError(f"{name} is missing: give it in the YAML file; there is {', '.join(self)}.")
+        value = self[name]
+        return FreeOptions(value) if isinstance(value, dict) else value
 
 
 def option_table(schema: type[Options]) -> str:
     """Return a Markdown table of a config's options: name, default, unit and meaning with what is allowed."""
     lines = ["| option | default | unit | meaning |", "|---|---|---|---|"]
-    for entry in dataclasses.fields(schema):
-        if not entry.metadata or entry.name in ("_target_", "name"):
-            continue
-        default = entry.default_factory() if callable(entry.default_factory) else entry.default
-        shown = "null" if default is None else str(default).lower() if isinstance(default, bool) else str(default)
-        lines.append(
-            f"| `{entry.name}` | `{shown}` | {entry.metadata['unit']} | {entry.metadata['meaning']}{_allowed(entry)} |"
-        )
+    lines += [
+        f"| `{entry.name}` | `{shown_default(entry)}` | {entry.metadata['unit']} | "
+        f"{entry.metadata['meaning']}{allowed_values(entry)} |"
+        for entry in described_options(schema)
+    ]
     return "\n".join(lines)
 
 
-def _allowed(entry: dataclasses.Field[Any]) -> str:
+def described_options(schema: type[Options]) -> list[dataclasses.Field[Any]]:
+    """Return the fields that users set: all that have a meaning, without target and name."""
+    return [entry for entry in dataclasses.fields(schema) if entry.metadata and entry.name not in ("_target_", "name")]
+
+
+def shown_default(entry: dataclasses.Field[Any]) -> str:
+    """Return an option's default as YAML has it."""
+    default = entry.default_factory() if callable(entry.default_factory) else entry.default
+    return "null" if default is None else str(default).lower() if isinstance(default, bool) else str(default)
+
+
+def allowed_values(entry: dataclasses.Field[Any]) -> str:
     """Return the allowed values as words in brackets; choices that the meaning explains already are left out."""
     allowed = entry.metadata
     unexplained = [str(choice) for choice in allowed["choices"] if str(choice) not in allowed["meaning"]]

@@ -1,11 +1,18 @@
 """The choices of every config group, by the name users type. Their modules import nothing heavy."""
 
+import sys
+from collections.abc import Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import Any
+
+from .. import UserError
+from .option import check_target
 
 GROUPS: dict[str, dict[str, str]] = {
     "env": {
         "kinetic": "bioppo.envs.kinetic.config.KineticConfig",
+        "gymnasium": "bioppo.envs.gymnasium.config.GymnasiumConfig",
     },
     "algo": {
         "ppo": "bioppo.algorithms.ppo.config.PPOConfig",
@@ -15,6 +22,8 @@ GROUPS: dict[str, dict[str, str]] = {
     "tracker": {
         "none": "bioppo.training.trackers.NoTrackerConfig",
         "tensorboard": "bioppo.training.trackers.TensorBoardConfig",
+        "mlflow": "bioppo.training.trackers.MLflowConfig",
+        "wandb": "bioppo.training.trackers.WandbConfig",
     },
 }
 
@@ -29,3 +38,39 @@ def load(dotted_name: str) -> Any:
     """Import ``package.module.attribute``."""
     module, _, attribute = dotted_name.rpartition(".")
     return getattr(import_module(module), attribute)
+
+
+def load_target(target: str, folders: Sequence[Path] = ()) -> Any:
+    """Import what a ``_target_`` names, which may be a user's own code.
+
+    A module that Python does not find where it looks anyway is searched for in ``folders``, each followed by its
+    parent, and then in the working directory; the one that holds it is appended to ``sys.path``.
+
+    Raises
+    ------
+    UserError
+        If the name begins with a room of this package, which would import it a second time, or cannot be imported.
+    """
+    check_target(target)
+    try:
+        try:
+            return load(target)
+        except ModuleNotFoundError as error:
+            top = target.partition(".")[0]
+            if error.name != top or not (folder := _folder_of(top, folders)):
+                raise
+            sys.path.append(str(folder))
+            return load(target)
+    except Exception as error:  # a user's module may raise anything when it is imported
+        raise UserError(
+            f"_target_={target} cannot be imported ({type(error).__name__}: {error}): check its spelling, or name the "
+            "folder that holds it with --config-dir FOLDER."
+        ) from error
+
+
+def _folder_of(module: str, folders: Sequence[Path]) -> Path | None:
+    """Return the first folder that holds a module or package of this name."""
+    candidates = [*(place for folder in folders for place in (folder.resolve(), folder.resolve().parent)), Path.cwd()]
+    return next(
+        (place for place in candidates if (place / f"{module}.py").is_file() or (place / module).is_dir()), None
+    )

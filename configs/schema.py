@@ -2,16 +2,18 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import MISSING, DictConfig, OmegaConf
 
 from .. import UserError
-from .option import OptionError, Options, check_target, nearest, option
-from .registry import GROUPS, schema_of
+from .option import PLAIN_COPIES, FreeOptions, OptionError, Options, check_target, nearest, option
+from .registry import GROUPS, load_target, schema_of
 from .saved import IDENTITY, identity
 
 
@@ -73,6 +75,12 @@ def register() -> None:
     }
     store.store(group="hydra/sweeper", name="bioppo", node=sweeper)
     OmegaConf.register_new_resolver("bioppo.variant", variant_name, replace=True)
+    OmegaConf.register_new_resolver("bioppo.divide", divide, replace=True)
+
+
+def divide(total: int, parts: int) -> int:
+    """Return a whole share of at least 1, for options that others imply: ``${bioppo.divide:2048,${env.num_envs}}``."""
+    return max(1, total // parts)
 
 
 def variant_name(*, _root_: DictConfig) -> str:
@@ -84,8 +92,9 @@ def variant_name(*, _root_: DictConfig) -> str:
 
 
 def group_name(node: Mapping[str, Any]) -> str:
-    """Return the name an environment or algorithm goes by, or the last part of its target's."""
-    return str(node.get("name") or str(node.get("_target_", "unnamed")).rpartition(".")[2])
+    """Return the name an environment or algorithm goes by, its Gymnasium id, or the last part of its target's."""
+    name = node.get("name") or node.get("id") or str(node.get("_target_", "unnamed")).rpartition(".")[2]
+    return str(name).replace("/", "-")
 
 
 def require_groups(config: DictConfig) -> None:
@@ -95,8 +104,11 @@ def require_groups(config: DictConfig) -> None:
             raise UserError(f"{group}=... is missing: write {group}={' or '.join(choices)}.")
 
 
-def to_run_config(config: DictConfig | dict[str, Any]) -> RunConfig:
+def to_run_config(config: DictConfig | dict[str, Any], folders: Sequence[Path] = ()) -> RunConfig:
     """Turn a composed config, or the containers of a saved one, into checked objects.
+
+    A user's own code that is not installed is looked for in ``folders``, in those given with ``--config-dir`` and in the
+    working directory.
 
     Raises
     ------
@@ -109,7 +121,7 @@ def to_run_config(config: DictConfig | dict[str, Any]) -> RunConfig:
     assert isinstance(container, dict)
     values: dict[str, Any] = {str(key): value for key, value in container.items()}
     for group in GROUPS:
-        values[group] = _to_object(group, values[group])
+        values[group] = _to_object(group, values[group], (*folders, *command_line_folders()))
     for group, schema in (("evaluation", EvaluationConfig), ("checkpoint", CheckpointConfig)):
         values[group] = _checked(group, schema, values[group])
     run: RunConfig = _checked("", RunConfig, values)
@@ -123,15 +135,31 @@ def validate(run: RunConfig) -> None:
         raise UserError(f"device={run.device}: choose auto, cpu, cuda or cuda:N.")
 
 
-def _to_object(group: str, node: Mapping[str, Any]) -> Any:
-    """Make the dataclass whose ``_target_`` the node names."""
-    target = str(node.get("_target_"))
+def _to_object(group: str, node: Mapping[str, Any], folders: Sequence[Path]) -> Any:
+    """Make the dataclass whose ``_target_`` the node names, or keep a user's own options as they are."""
+    target = node.get("_target_")
+    if not isinstance(target, str):
+        raise UserError(f"{group}._target_ is missing: give the dotted name of a class or function.")
     check_target(target)
     for name in GROUPS[group]:
         schema = schema_of(group, name)
         if schema._target_ == target:
             return _checked(group, schema, node)
-    raise UserError(f"{group}._target_={target}: choose one of {', '.join(GROUPS[group])}.")
+    load_target(target, folders)
+    options = FreeOptions({"_target_": target, "name": target.rpartition(".")[2], **node})
+    if group == "env":
+        options.setdefault("num_envs", PLAIN_COPIES)
+        if not isinstance(options.num_envs, int) or options.num_envs < 1:
+            raise UserError(f"env.num_envs={options.num_envs}: give a whole number of at least 1.")
+    return options
+
+
+def command_line_folders() -> list[Path]:
+    """Return the folder given with ``--config-dir``, which may hold code beside its YAML files, as a list."""
+    if not HydraConfig.initialized():
+        return []
+    sources = HydraConfig.get().runtime.config_sources
+    return [Path(source.path) for source in sources if source.provider == "command-line"]
 
 
 def _checked(prefix: str, schema: type[Options], values: Mapping[str, Any]) -> Any:

@@ -1,12 +1,26 @@
-"""Where scalars go besides the run directory."""
+"""Where scalars go besides the run directory.
 
-from collections.abc import Mapping
+Every tracker gets the scalars of ``progress.csv`` under the same names and at the same numbers of simulator calls. A
+tracker's package is imported when it is chosen.
+"""
+
+import fcntl
+import json
+import logging
+import os
+import sys
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from .. import UserError
 from ..configs.option import Options, option
+from ..configs.saved import flatten, read_config
+from .atomic_file import write_atomically
 
 
 class Tracker(Protocol):
@@ -35,6 +49,25 @@ class TensorBoardConfig(Options):
 
     _target_: str = option("bioppo.training.trackers.TensorBoardTracker", "dotted name of the tracker")
     name: str = option("tensorboard", "name of the tracker")
+
+
+@dataclass(kw_only=True)
+class MLflowConfig(Options):
+    """Log to an MLflow store: by default a file that `mlflow ui` shows."""
+
+    _target_: str = option("bioppo.training.trackers.MLflowTracker", "dotted name of the tracker")
+    name: str = option("mlflow", "name of the tracker")
+    uri: str = option("sqlite:///${results}/mlflow.db", "address of the store: sqlite:///FILE, or http://HOST:PORT")
+
+
+@dataclass(kw_only=True)
+class WandbConfig(Options):
+    """Log to Weights & Biases: by default into offline files that `wandb sync` uploads."""
+
+    _target_: str = option("bioppo.training.trackers.WandbTracker", "dotted name of the tracker")
+    name: str = option("wandb", "name of the tracker")
+    project: str = option("bioppo", "project that the runs belong to")
+    mode: str = option("offline", "offline writes files, online also sends them", choices=("offline", "online"))
 
 
 class NoTracker:
@@ -73,3 +106,158 @@ class TensorBoardTracker:
     def close(self) -> None:
         """Write what is pending."""
         self.writer.close()
+
+
+class MLflowTracker:
+    """A run in an MLflow experiment called after the study or sweep; a continued run is the same MLflow run.
+
+    A store keeps what it was told, so rows that a continued run writes a second time are not told again. They are equal
+    where a run continues exactly.
+    """
+
+    def __init__(self, config: Any, directory: Path, *, resumed_at: int | None) -> None:
+        del resumed_at  # the store knows what it has, also of an attempt that was killed before its first checkpoint
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        try:
+            from mlflow.exceptions import MlflowException
+            from mlflow.tracking import MlflowClient
+        except ImportError as error:
+            raise UserError("tracker=mlflow needs the package mlflow: run `pip install 'bioppo[mlflow]'`.") from error
+        for noisy in ("mlflow", "alembic"):
+            logging.getLogger(noisy).setLevel(logging.WARNING)
+        self.identity = directory / "mlflow.json"
+        try:
+            with one_at_a_time(config.uri):
+                self.client = MlflowClient(tracking_uri=config.uri)
+                self.run_id = self._same_run() or self._new_run(directory)
+        except MlflowException as error:
+            raise UserError(f"tracker.uri={config.uri}: MLflow cannot use it ({error}); give another.") from error
+        self.logged_to = self._last_step()
+
+    def log(self, simulator_calls: int, scalars: Mapping[str, float]) -> None:
+        """Write all scalars of one update at once."""
+        from mlflow.entities import Metric
+
+        if simulator_calls <= self.logged_to:
+            return
+        now = int(time.time() * 1000)
+        metrics = [Metric(key, float(value), now, simulator_calls) for key, value in scalars.items()]
+        if metrics:
+            self.client.log_batch(self.run_id, metrics=metrics)
+            self.logged_to = simulator_calls
+
+    def close(self) -> None:
+        """Say how the run ended: killed if an exception is on its way."""
+        self.client.set_terminated(self.run_id, "FINISHED" if sys.exc_info()[0] is None else "KILLED")
+
+    def _same_run(self) -> str | None:
+        """Return the run that an earlier attempt began, if this store has it."""
+        from mlflow.exceptions import MlflowException
+
+        run_id = read_identity(self.identity).get("run_id")
+        try:
+            if run_id is not None:
+                self.client.update_run(run_id, status="RUNNING")
+        except MlflowException:
+            return None
+        return run_id
+
+    def _new_run(self, directory: Path) -> str:
+        from mlflow.entities import Param
+
+        config = read_config(directory)
+        group, name = group_and_name(config, directory)
+        found = self.client.get_experiment_by_name(group)
+        experiment = self.client.create_experiment(group) if found is None else found.experiment_id
+        tags = {"directory": str(directory.resolve()), "env": config["env"]["name"], "algo": config["algo"]["name"]}
+        run_id: str = self.client.create_run(experiment, run_name=name, tags=tags).info.run_id
+        params = [Param(key, str(value)) for key, value in flatten(config).items()]
+        self.client.log_batch(run_id, params=params)
+        write_identity(self.identity, {"run_id": run_id})
+        return run_id
+
+    def _last_step(self) -> int:
+        keys = self.client.get_run(self.run_id).data.metrics
+        steps = [entry.step for key in keys for entry in self.client.get_metric_history(self.run_id, key)]
+        return max(steps, default=-1)
+
+
+class WandbTracker:
+    """A Weights & Biases run in a group called after the study or sweep, with files in the run directory.
+
+    Every attempt writes an offline folder of its own under one run id, and `wandb sync` makes one run of them. What an
+    earlier attempt has told is not told again.
+    """
+
+    def __init__(self, config: Any, directory: Path, *, resumed_at: int | None) -> None:
+        del resumed_at
+        try:
+            import wandb
+        except ImportError as error:
+            raise UserError("tracker=wandb needs the package wandb: run `pip install 'bioppo[wandb]'`.") from error
+        self.identity = directory / "wandb.json"
+        known = read_identity(self.identity)
+        self.run_id = known.get("run_id") or uuid.uuid4().hex[:8]
+        self.logged_to = int(known.get("logged_to", -1))
+        content = read_config(directory)
+        group, name = group_and_name(content, directory)
+        try:
+            self.run = wandb.init(
+                project=config.project,
+                dir=str(directory),
+                mode=config.mode,
+                id=self.run_id,
+                resume="allow" if config.mode == "online" else None,
+                group=group,
+                name=name,
+                config=content,
+                # Machine statistics and console output are in nobody's table, and would start threads of their own.
+                settings=wandb.Settings(silent=True, console="off", x_disable_stats=True, x_disable_meta=True),
+            )
+        except wandb.Error as error:
+            raise UserError(f"tracker=wandb cannot begin ({error}): run `wandb login`, or use mode=offline.") from error
+
+    def log(self, simulator_calls: int, scalars: Mapping[str, float]) -> None:
+        """Write the scalars of one update, and remember that they are written."""
+        if simulator_calls <= self.logged_to or not scalars:
+            return
+        self.run.log({"simulator_calls": simulator_calls, **scalars}, step=simulator_calls)
+        self.logged_to = simulator_calls
+        write_identity(self.identity, {"run_id": self.run_id, "logged_to": simulator_calls})
+
+    def close(self) -> None:
+        """Write what is pending, and whether the run failed."""
+        self.run.finish(exit_code=int(sys.exc_info()[0] is not None))
+
+
+def group_and_name(config: Mapping[str, Any], directory: Path) -> tuple[str, str]:
+    """Return the study's name, or that of the sweep's folder, and ``<variant>/seed_<n>`` below it."""
+    parts = directory.resolve().parts
+    return config.get("study") or parts[-3], "/".join(parts[-2:])
+
+
+@contextmanager
+def one_at_a_time(uri: str) -> Iterator[None]:
+    """Let one process at a time open a store in a file: the first one makes its tables."""
+    if not uri.startswith("sqlite:///"):
+        yield
+        return
+    file = Path(uri.removeprefix("sqlite:///"))
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.with_name(f".{file.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def read_identity(file: Path) -> dict[str, Any]:
+    """Return what a tracker remembers of the run it began, or nothing."""
+    try:
+        content: dict[str, Any] = json.loads(file.read_text())
+    except (OSError, ValueError):
+        return {}
+    return content
+
+
+def write_identity(file: Path, content: Mapping[str, Any]) -> None:
+    """Remember which run of the tracker's this is."""
+    write_atomically(file, (json.dumps(content) + "\n").encode())

@@ -1,0 +1,1 @@
+"""Any Gymnasium environment, by its id or from a user's own code, as a batch."""
