@@ -64,7 +64,7 @@ def train_job(config: DictConfig, directory: Path, settings: Any) -> None:
                 run.display = "plain"  # several bars on one terminal would overwrite each other
             train_here(run, directory)
     except Exception as error:
-        print(f"bioppo: {directory}: {explain(error) or repr(error)}", file=sys.stderr, flush=True)
+        print(f"bioppo: {_relative(directory)}: {explain(error) or repr(error)}", file=sys.stderr, flush=True)
         raise
 
 

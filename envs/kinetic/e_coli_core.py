@@ -4,6 +4,7 @@ Directions and reference fluxes follow the growth optimum. Fluxes, free energies
 steady states are drawn around plausible values: they are no measurements.
 """
 
+import logging
 import os
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -156,6 +157,8 @@ def read_textbook_model() -> Any:
         raise KineticInputError(
             "The e_coli_core model is built from cobra's files: install the package cobra."
         ) from error
+    # Where a program logs at INFO, as Hydra's do, cobra announces what its default solver cannot be told.
+    logging.getLogger("cobra.core.model").setLevel(logging.WARNING)
     # cobra.io.load_model asks remote servers when it does not find a file, and its order of search is not documented.
     with as_file(files("cobra") / "data" / "textbook.xml.gz") as path:
         return read_sbml_model(os.fspath(path))
