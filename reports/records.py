@@ -5,7 +5,7 @@ import json
 import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -28,7 +28,7 @@ class Metric:
     """Something an environment measures of an agent, and which direction is better."""
 
     name: str
-    better: Literal["higher", "lower"]
+    better: Literal["higher", "lower", "neither"]
     meaning: str = ""
 
 
@@ -52,6 +52,10 @@ class RunRecord:
         In the environment's order, the first is the headline. Empty where an unfinished run did not get to name them.
     failure
         The type of the error that ended a failed run, else empty.
+    versions
+        Of the packages that the run recorded.
+    code
+        The commit that the run was made with, and whether something was not committed; empty where unknown.
     """
 
     path: Path
@@ -61,6 +65,8 @@ class RunRecord:
     result: Mapping[str, float]
     metrics: tuple[Metric, ...]
     failure: str = ""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    code: str = ""
 
     @property
     def env_name(self) -> str:
@@ -109,15 +115,21 @@ def find_runs(directory: Path | str) -> list[RunRecord]:
 
 
 def run_directories(root: Path) -> Iterator[Path]:
-    """Yield the directories that hold a ``config.yaml``, without looking below one or into hidden folders.
+    """Yield the directories that hold a ``config.yaml``."""
+    for folder, files in walk(root):
+        if "config.yaml" in files:
+            yield folder
+
+
+def walk(root: Path) -> Iterator[tuple[Path, list[str]]]:
+    """Yield every folder with the names of its files, without looking below a run or into hidden folders.
 
     Hydra leaves ``.hydra/config.yaml`` behind also for an attempt that never became a run.
     """
     for folder, subfolders, files in os.walk(root):
-        if "config.yaml" in files:
-            subfolders.clear()
-            yield Path(folder)
-        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
+        runs_end_here = "config.yaml" in files
+        subfolders[:] = [] if runs_end_here else [name for name in subfolders if not name.startswith(".")]
+        yield Path(folder), files
 
 
 def read_run(path: Path) -> RunRecord:
@@ -136,16 +148,16 @@ def read_run(path: Path) -> RunRecord:
         status, result = "finished", read_result(path / "result.json")
     elif (path / "failure.json").exists():
         status, failure = "failed", str(read_json(path / "failure.json").get("error", ""))
-    provenance = path / "provenance.json"
-    if provenance.exists():
-        metrics = read_metrics(provenance)
-    elif status == "finished":
+    file = path / "provenance.json"
+    if status == "finished" and not file.exists():
         raise UserError(
-            f"{provenance}: missing, so the run's metrics are unknown; copy the whole run directory, or run it again."
+            f"{file}: missing, so the run's metrics are unknown; copy the whole run directory, or run it again."
         )
-    else:
-        metrics = ()
-    return RunRecord(path, config, int(config["seed"]), status, result, metrics, failure)
+    provenance = read_json(file) if file.exists() else {}
+    metrics = read_metrics(file, provenance.get("metrics") or ())
+    versions = {str(package): str(version) for package, version in (provenance.get("versions") or {}).items()}
+    code = written_commit(provenance.get("git") or {})
+    return RunRecord(path, config, int(config["seed"]), status, result, metrics, failure, versions, code)
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -171,10 +183,15 @@ def read_result(path: Path) -> dict[str, float]:
     return result
 
 
-def read_metrics(path: Path) -> tuple[Metric, ...]:
-    """Read what the run measured, in order, from its provenance."""
+def written_commit(git: Mapping[str, Any]) -> str:
+    """Write a recorded commit in short, with what was not committed."""
+    return str(git.get("commit", ""))[:7] + (" with uncommitted changes" if git.get("dirty") else "")
+
+
+def read_metrics(path: Path, entries: Iterable[Any]) -> tuple[Metric, ...]:
+    """Read what the run measured, in order, from the entries of its provenance, which lies at ``path``."""
     metrics = []
-    for entry in read_json(path).get("metrics") or ():
+    for entry in entries:
         if not isinstance(entry, dict) or "name" not in entry or entry.get("better") not in ("higher", "lower"):
             raise UserError(f"{path}: metric {entry!r} needs a name, and better: higher or lower; run it again.")
         metrics.append(Metric(str(entry["name"]), entry["better"], str(entry.get("meaning", ""))))
