@@ -1,0 +1,1 @@
+"""Searches for good settings of an algorithm: Optuna studies whose trials are ordinary runs."""
