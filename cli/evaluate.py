@@ -1,45 +1,89 @@
 """`bioppo evaluate`: measure a trained agent again, from its run directory alone."""
 
+import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from .arguments import Arguments
+
+if TYPE_CHECKING:
+    from ..configs.schema import RunConfig
 
 
 def main(words: list[str]) -> int:
     """Rebuild the run from its own config, load a checkpoint, and print what it scores on fresh episodes."""
-    parser = Arguments(prog="bioppo evaluate", description="Measure a trained agent again.")
-    parser.add_argument("run", type=Path, help="a run directory, such as results/adhoc/.../seed_0")
-    parser.add_argument("--checkpoint", default="last", help="last, best, previous or calls_... (default: last)")
-    parser.add_argument("--episodes", type=int, help="how many episodes (default: as the run's config says)")
-    parser.add_argument("--seed", type=int, default=0, help="of the fresh episodes (default: 0)")
-    parser.add_argument("--deterministic", action="store_true", help="take the most probable action")
-    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    arguments = parser.parse_args(words)
+    arguments = parser().parse_args(words)
 
     import json
 
     from ..configs.option import OptionError
     from ..configs.saved import read_config
     from ..configs.schema import to_run_config
-    from ..training.saved import evaluate_saved
 
-    run = to_run_config(read_config(arguments.run))
+    folders = [] if arguments.config_dir is None else [arguments.config_dir]
+    run = to_run_config(read_config(arguments.run), folders)
     if arguments.episodes is not None and arguments.episodes < 1:
         raise OptionError(f"--episodes {arguments.episodes}: give a value of at least 1.")
-    episodes = run.evaluation.episodes if arguments.episodes is None else arguments.episodes
-    evaluation = evaluate_saved(
-        run,
-        arguments.run,
-        checkpoint=arguments.checkpoint,
-        episodes=episodes,
-        seed=arguments.seed,
-        deterministic=arguments.deterministic,
-    )
+    from ..training.saved import evaluate_with_trajectories
+
+    settings = settings_of(run, arguments)
+    evaluation, trajectories = evaluate_with_trajectories(run, arguments.run, **settings)
+    if arguments.trajectories is not None:
+        write_trajectories(trajectories, arguments.trajectories)
     if arguments.json:
-        print(json.dumps(evaluation.scalars, indent=2))
+        print(json.dumps(evaluation.scalars | {"provenance": provenance_of(run, arguments.run, settings)}, indent=2))
         return 0
-    print(f"{arguments.run} ({arguments.checkpoint}), {episodes} fresh episodes, seed {arguments.seed}")
+    actions = "the most probable actions" if settings["deterministic"] else "drawn actions"
+    print(f"{arguments.run} ({arguments.checkpoint}), {settings['episodes']} fresh episodes, seed {arguments.seed}")
+    print(f"  with {actions}")
     width = max(map(len, evaluation.scalars))
     for key, value in evaluation.scalars.items():
         print(f"  {key:<{width}}  {value:.6g}")
     return 0
+
+
+def parser() -> Arguments:
+    """Return the parser of the command's words."""
+    words = Arguments(prog="bioppo evaluate", description="Measure a trained agent again.")
+    words.add_argument("run", type=Path, help="a run directory, such as results/adhoc/.../seed_0")
+    words.add_argument("--checkpoint", default="last", help="last, best, previous or calls_... (default: last)")
+    words.add_argument("--episodes", type=int, help="how many episodes (default: as the run's config says)")
+    words.add_argument("--seed", type=int, default=0, help="of the fresh episodes (default: 0)")
+    actions = words.add_mutually_exclusive_group()
+    actions.add_argument("--deterministic", action="store_true", default=None, help="take the most probable action")
+    actions.add_argument(
+        "--sampled", dest="deterministic", action="store_false", help="draw actions (default: as the run's config says)"
+    )
+    words.add_argument("--trajectories", type=Path, metavar="FILE.parquet", help="write every step to this file")
+    words.add_argument("--config-dir", type=Path, help="folder of your own code, as in training")
+    words.add_argument("--json", action="store_true", help="print JSON, with what was measured how, instead of a table")
+    return words
+
+
+def settings_of(run: "RunConfig", arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return how to evaluate: what the command line does not say, the run's config does."""
+    saved = run.evaluation
+    return {
+        "checkpoint": arguments.checkpoint,
+        "episodes": saved.episodes if arguments.episodes is None else arguments.episodes,
+        "seed": arguments.seed,
+        "deterministic": saved.deterministic if arguments.deterministic is None else arguments.deterministic,
+    }
+
+
+def provenance_of(run: "RunConfig", directory: Path, settings: dict[str, Any]) -> dict[str, Any]:
+    """Return which agent was measured, how, and by which code."""
+    from ..training.provenance import provenance
+    from ..training.saved import saved_facts
+
+    content = {"run": saved_facts(run, directory, settings["checkpoint"]), "split": "test", **settings}
+    return content | provenance(device="cpu", threads=1)
+
+
+def write_trajectories(trajectories: Any, file: Path) -> None:
+    """Write every step of the evaluation as Parquet."""
+    from ..training.atomic_file import write_atomically
+    from ..training.saved import trajectory_table
+
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(file, trajectory_table(trajectories).to_parquet(index=False))

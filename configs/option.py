@@ -14,7 +14,6 @@ from typing import Any, ClassVar
 
 from .. import UserError
 
-
 PLAIN_COPIES = 8
 """How many copies of an environment are stepped one after the other, unless the user says otherwise."""
 

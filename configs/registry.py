@@ -70,7 +70,16 @@ def load_target(target: str, folders: Sequence[Path] = ()) -> Any:
 
 def _folder_of(module: str, folders: Sequence[Path]) -> Path | None:
     """Return the first folder that holds a module or package of this name."""
-    candidates = [*(place for folder in folders for place in (folder.resolve(), folder.resolve().parent)), Path.cwd()]
-    return next(
-        (place for place in candidates if (place / f"{module}.py").is_file() or (place / module).is_dir()), None
-    )
+    places = [*(place for folder in folders for place in (folder.resolve(), folder.resolve().parent)), Path.cwd()]
+    return next((place for place in places if (place / f"{module}.py").is_file() or (place / module).is_dir()), None)
+
+
+def yaml_choices(group: str) -> dict[str, str]:
+    """Return the package's YAML files of a group, by name, with their first comment as meaning."""
+    files = sorted(Path(__file__).parent.glob(f"{group}/*.yaml"))
+    return {file.stem: _first_comment(file.read_text()) for file in files}
+
+
+def _first_comment(text: str) -> str:
+    comments = (line.lstrip("# ") for line in text.splitlines() if line.startswith("#"))
+    return next((line for line in comments if not line.startswith("@package")), "")

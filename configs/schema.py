@@ -107,8 +107,8 @@ def require_groups(config: DictConfig) -> None:
 def to_run_config(config: DictConfig | dict[str, Any], folders: Sequence[Path] = ()) -> RunConfig:
     """Turn a composed config, or the containers of a saved one, into checked objects.
 
-    A user's own code that is not installed is looked for in ``folders``, in those given with ``--config-dir`` and in the
-    working directory.
+    A user's own code that is not installed is looked for in ``folders``, in the one given with ``--config-dir`` and in
+    the working directory.
 
     Raises
     ------

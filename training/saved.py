@@ -1,17 +1,19 @@
 """Agents of saved runs, rebuilt from their run directories alone."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .. import UserError
 from ..algorithms.learner import Policy, Solver
 from ..envs.batched import BatchedEnv
-from ..envs.evaluation import Evaluation, evaluate
+from ..envs.evaluation import Evaluation, Trajectories, evaluate
 from .build import build_environment, build_learner
 from .checkpoint import CheckpointError, read_checkpoint
 from .random_state import preserved_random_state, seed_for
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from ..configs.schema import RunConfig
 
 
@@ -37,11 +39,59 @@ def load_agent(config: "RunConfig", directory: Path, *, checkpoint: str) -> tupl
     return learner.agent(), environment
 
 
+def saved_facts(config: "RunConfig", directory: Path, checkpoint: str) -> dict[str, Any]:
+    """Return which agent of which run a checkpoint holds, as JSON values."""
+    content = read_checkpoint(directory / "checkpoints" / f"{checkpoint}.pt")
+    calls = content["simulator_calls"] if "simulator_calls" in content else content["environment"]["simulator_calls"]
+    return {
+        "directory": str(directory),
+        "env": config.env.name,
+        "algo": config.algo.name,
+        "seed": config.seed,
+        "checkpoint": checkpoint,
+        "simulator_calls": calls,
+    }
+
+
 def evaluate_saved(
     config: "RunConfig", directory: Path, *, checkpoint: str, episodes: int, seed: int, deterministic: bool
 ) -> Evaluation:
     """Measure the agent of a checkpoint on the test split with episodes drawn from ``seed``."""
+    evaluation, _ = evaluate_with_trajectories(
+        config, directory, checkpoint=checkpoint, episodes=episodes, seed=seed, deterministic=deterministic
+    )
+    return evaluation
+
+
+def evaluate_with_trajectories(
+    config: "RunConfig", directory: Path, *, checkpoint: str, episodes: int, seed: int, deterministic: bool
+) -> tuple[Evaluation, Trajectories]:
+    """Measure as `evaluate_saved` does, and return every step that was measured too."""
     with preserved_random_state():
         agent, environment = load_agent(config, directory, checkpoint=checkpoint)
         test = environment.sibling(min(config.env.num_envs, episodes), seed, "test")
-        return evaluate(agent, test, episodes=episodes, seed=seed, deterministic=deterministic)
+        seen: list[Trajectories] = []
+        measure = test.measure
+
+        def remember(trajectories: Trajectories) -> Evaluation:
+            seen.append(trajectories)
+            return measure(trajectories)
+
+        test.measure = remember  # type: ignore[method-assign]  # what is measured is what is kept, whatever plays it
+        evaluation = evaluate(agent, test, episodes=episodes, seed=seed, deterministic=deterministic)
+    return evaluation, seen[0]
+
+
+def trajectory_table(trajectories: Trajectories) -> "pd.DataFrame":
+    """Return a row per step: episode, step, reward, and ``info`` by key; an array of a step becomes a list."""
+    import pandas as pd
+
+    columns: dict[str, Any] = {
+        "episode": trajectories.episode,
+        "step": trajectories.step,
+        "reward": trajectories.reward,
+    }
+    for key, values in trajectories.info.items():
+        columns[f"info.{key}"] = values if values.ndim == 1 else [row.ravel().tolist() for row in values]
+    table = pd.DataFrame(columns).sort_values(["episode", "step"], kind="stable")
+    return table.reset_index(drop=True)

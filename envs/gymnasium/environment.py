@@ -110,12 +110,13 @@ class GymnasiumVectorEnv(BatchedEnv):
         return np.array([copy.get_wrapper_attr("action_masks")() for copy in self.copies], dtype=bool)
 
     def facts(self) -> dict[str, Any]:
-        """Return the class and the spaces of one copy."""
+        """Return the class and the spaces of one copy; its discrete actions are ours plus ``first_action``."""
         kind = type(self.copies[0].unwrapped)
         return {
             "class": f"{kind.__module__}.{kind.__qualname__}",
             "observation_space": str(self.single_observation_space),
             "action_space": str(self.single_action_space),
+            "first_action": self.first_action,
         }
 
     def sibling(self, num_envs: int, seed: int, split: str) -> Self:
