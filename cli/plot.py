@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from .. import UserError
-from .table import metric_names, report_arguments
+from .table import names, report_arguments
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -14,13 +14,15 @@ baselines. For a single run directory also the figures that its environment offe
 
 def main(arguments: list[str]) -> int:
     """Write the figures and print where; return the exit status."""
-    options = report_arguments("plot", DESCRIPTION, "DIR/figures").parse_args(arguments)
+    parser = report_arguments("plot", DESCRIPTION, "DIR/figures")
+    parser.add_argument("--metrics", metavar="A,B", default="", help="only these metrics, in this order; default: all")
+    options = parser.parse_args(arguments)
 
     from ..reports.curves import environment_figures, save_figure, study_figures
     from ..reports.records import find_runs
 
     runs = find_runs(options.directory)
-    figures = study_figures(runs, metric_names(options.metrics))
+    figures = study_figures(runs, names(options.metrics))
     if runs[0].path == options.directory:
         figures = environment_figures(options.directory) | figures
     if not figures:

@@ -1,4 +1,4 @@
-"""The lines of a table or a figure: variants and baselines, with their scores over seeds."""
+"""The lines of a table or a figure: variants and baselines with their scores over seeds, and reported numbers."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -7,8 +7,10 @@ from functools import cached_property
 from typing import Any, Literal
 
 from ..configs.saved import identity
+from .columns import Column
 from .records import POLICIES, Metric, RunRecord
 from .statistics import bootstrap_interval, interquartile_mean
+from .study import Study
 from .variants import TASK_KEYS, Variant, canonical
 
 # A baseline measured twice for one task and seed ought to score the same; machines may differ by rounding.
@@ -17,9 +19,10 @@ BASELINE_TOLERANCE = 1e-6
 
 @dataclass(frozen=True)
 class Cell:
-    """One agent's scores in one metric, a score per seed; NaN where the run wrote null."""
+    """One agent's scores in one metric, a score per seed, NaN where the run wrote null; or what others reported."""
 
     scores: Mapping[int, float]
+    reported: float | None = None
 
     @cached_property
     def values(self) -> dict[int, float]:
@@ -33,7 +36,9 @@ class Cell:
 
     @cached_property
     def centre(self) -> float:
-        """The interquartile mean over seeds; NaN without any."""
+        """The interquartile mean over seeds, or the reported number; NaN without any."""
+        if self.reported is not None:
+            return self.reported
         return float(interquartile_mean(list(self.values.values()))) if self.values else math.nan
 
     @cached_property
@@ -44,44 +49,47 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """One line: a variant, or a baseline of one task.
+    """One line: a variant, a baseline of one task, or a reference that others reported.
 
     Attributes
     ----------
     label
         What the line is called.
     role
-        Whether it is a variant or a baseline.
+        Whether it is a variant, a baseline or a reference.
     env_name
-        The environment's name: only lines of one environment are compared.
+        The environment's name: only lines of one environment are compared. Empty for a reference, which is not.
     settings
         The differing keys of the configs, as far as they apply.
     cells
         By agent and metric; the one agent of a baseline is itself.
-    finished, failed, unfinished
-        Seeds.
+    finished, failed, unfinished, missing
+        Seeds; those that a study names and that were never begun are missing.
     """
 
     label: str
-    role: Literal["variant", "baseline"]
+    role: Literal["variant", "baseline", "reference"]
     env_name: str
     settings: Mapping[str, Any]
     cells: Mapping[tuple[str, str], Cell]
     finished: tuple[int, ...] = ()
     failed: tuple[int, ...] = ()
     unfinished: tuple[int, ...] = ()
+    missing: tuple[int, ...] = ()
 
     def cell(self, agent: str, metric: str) -> Cell:
         """Return the cell of a column; a baseline stands in the column of either policy, to be compared with it."""
-        if self.role == "variant":
+        if self.role != "baseline":
             return self.cells.get((agent, metric), Cell({}))
         return next((cell for (_, measured), cell in self.cells.items() if measured == metric), Cell({}))
 
 
-def variant_row(variant: Variant, metrics: Iterable[Metric]) -> Row:
+def variant_row(variant: Variant, metrics: Iterable[Metric], missing: tuple[int, ...] = ()) -> Row:
     """Return the row of a variant; without a finished run its cells are empty."""
     cells = {
-        (agent, metric.name): Cell(scores(variant.finished, agent, metric)) for metric in metrics for agent in POLICIES
+        (agent, metric.name): Cell(scores(variant.finished, agent, metric))
+        for metric in metrics
+        for agent in (("",) if metric.better == "neither" else POLICIES)
     }
     return Row(
         label=variant.label,
@@ -92,15 +100,42 @@ def variant_row(variant: Variant, metrics: Iterable[Metric]) -> Row:
         finished=variant.seeds("finished"),
         failed=variant.seeds("failed"),
         unfinished=variant.seeds("unfinished"),
+        missing=missing,
     )
 
 
+def reference_rows(studies: Iterable[Study], offered: Mapping[str, Column], shown: Iterable[Metric]) -> list[Row]:
+    """Return a row for each that others reported, marked as theirs, with values in the columns that it names.
+
+    Parameters
+    ----------
+    studies
+        A row that several of them repeat counts once.
+    offered
+        Columns by the names they go by.
+    shown
+        The metrics of the table; a row without a number for any of them is left out.
+    """
+    names = {metric.name for metric in shown}
+    rows: dict[tuple[Any, ...], Row] = {}
+    for reported in (row for study in studies for row in study.reported):
+        columns = {offered[key]: number for key, number in reported.numbers.items() if key in offered}
+        cells = {(at.agent, at.metric.name): Cell({}, number) for at, number in columns.items()}
+        kept = {key: cell for key, cell in cells.items() if key[1] in names}
+        label = f"{reported.label} (reported: {reported.source})"
+        if kept:
+            identical = (label, *reported.numbers.items())
+            rows[identical] = Row(label=label, role="reference", env_name="", settings={}, cells=kept)
+    return list(rows.values())
+
+
 def scores(runs: Iterable[RunRecord], agent: str, metric: Metric) -> dict[int, float]:
-    """Return an agent's score for each seed, from the first run of that seed that measured it."""
+    """Return an agent's score for each seed, from the first run of that seed that measured it; a count has no agent."""
+    key = f"{agent}/{metric.name}" if agent else metric.name
     found: dict[int, float] = {}
     for run in runs:
-        if f"{agent}/{metric.name}" in run.result:
-            found.setdefault(run.seed, run.result[f"{agent}/{metric.name}"])
+        if key in run.result:
+            found.setdefault(run.seed, run.result[key])
     return found
 
 

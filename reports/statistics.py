@@ -92,6 +92,81 @@ def bootstrap_interval(
     return float(low), float(high)
 
 
+def probability_of_improvement(ours: Sequence[npt.ArrayLike], theirs: Sequence[npt.ArrayLike]) -> float:
+    """Return the mean over tasks of P(X > Y) + P(X = Y) / 2, over all pairs of a seed of ours and one of theirs.
+
+    Parameters
+    ----------
+    ours, theirs
+        One array of shape ``(n_seeds,)`` per task, higher being better; the sizes may differ.
+    """
+    pairs = zip(ours, theirs, strict=True)
+    return float(np.mean([share_of_wins(np.asarray(one)[None], np.asarray(other)[None])[0] for one, other in pairs]))
+
+
+def share_of_wins(ours: Floats, theirs: Floats) -> Floats:
+    """Return the share of pairs that ours win, ties counting half: ``(m, n)`` and ``(m, k)`` give ``(m,)``."""
+    one, other = ours[:, :, None], theirs[:, None, :]
+    return np.asarray(((one > other) + 0.5 * (one == other)).mean(axis=(1, 2)))
+
+
+def improvement_interval(
+    ours: Sequence[npt.ArrayLike],
+    theirs: Sequence[npt.ArrayLike],
+    *,
+    confidence: float = CONFIDENCE,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> tuple[float, float]:
+    """Return the stratified percentile bootstrap interval of :func:`probability_of_improvement`.
+
+    The seeds of each task are resampled on both sides, independently and to their own number; both ends are NaN where
+    a task has fewer than two seeds on a side.
+    """
+    strata = [
+        tuple(np.sort(np.asarray(side, dtype=np.float64)) for side in pair) for pair in zip(ours, theirs, strict=True)
+    ]
+    if not strata or any(side.size < 2 for pair in strata for side in pair):
+        return float("nan"), float("nan")
+    generator = np.random.default_rng(seed)
+    shares = np.zeros(resamples)
+    for pair in strata:
+        one, other = (side[generator.integers(side.size, size=(resamples, side.size))] for side in pair)
+        shares += share_of_wins(one, other) / len(strata)
+    tail = 50 * (1 - confidence)
+    low, high = np.percentile(shares, [tail, 100 - tail])
+    return float(low), float(high)
+
+
+def share_above(values: npt.ArrayLike, thresholds: npt.ArrayLike) -> tuple[Floats, Floats, Floats]:
+    """Return the share of values above each threshold, with its bootstrap interval at each: a performance profile.
+
+    Parameters
+    ----------
+    values
+        Shape ``(n_seeds,)``.
+    thresholds
+        Shape ``(n_points,)``.
+
+    Returns
+    -------
+    tuple[Floats, Floats, Floats]
+        Share, lower and upper end, each of shape ``(n_points,)``.
+    """
+    scores = np.asarray(values, dtype=np.float64)
+    above = (scores[:, None] > np.asarray(thresholds, dtype=np.float64)).sum(axis=0)
+    # The interval depends on how many values are above, and not on which: one bootstrap for each number of them.
+    ranks = np.arange(scores.size)
+    ends = {int(count): bootstrap_interval([ranks < count], statistic=mean_share) for count in np.unique(above)}
+    low, high = np.array([ends[int(count)] for count in above]).reshape(-1, 2).T
+    return above / scores.size, low, high
+
+
+def mean_share(values: Floats) -> Floats:
+    """Average along the last axis."""
+    return np.asarray(values.mean(axis=-1))
+
+
 def pointwise_summary(values: npt.ArrayLike, *, seed: int = 0) -> tuple[Floats, Floats, Floats]:
     """Summarise curves over seeds, point by point.
 

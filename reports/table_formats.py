@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from .columns import Column
 from .rows import Cell
 from .tables import Table
 
@@ -52,32 +53,46 @@ class Line:
     cells: tuple[str, ...]
     bold: tuple[bool, ...]
     baseline: bool
+    reference: bool = False
 
 
 def lines(table: Table) -> list[Line]:
     """Write every cell of a table; the numbers of a column have equally many decimals."""
     best = [table.best(column) for column in table.columns]
-    formats = [
-        number_format(row.cell(column.agent, column.metric.name).centre for row in table.rows)
-        for column in table.columns
-    ]
+    formats = [column_format(table, column) for column in table.columns]
     return [
         Line(
             label=row.label,
-            seeds=str(len(row.finished)),
+            seeds=DASH if row.role == "reference" else str(len(row.finished)),
             cells=tuple(
                 cell_text(row.cell(column.agent, column.metric.name), number)
                 for column, number in zip(table.columns, formats, strict=True)
             ),
             bold=tuple(position in winners for winners in best),
             baseline=row.role == "baseline",
+            reference=row.role == "reference",
         )
         for position, row in enumerate(table.rows)
     ]
 
 
+def column_format(table: Table, column: Column) -> Callable[[float], str]:
+    """Return how to write the numbers of a column; what others reported, with digits of its own, has no part in it."""
+    if column.metric.better == "neither":
+        return whole
+    ours = (row for row in table.rows if row.role != "reference")
+    return number_format(row.cell(column.agent, column.metric.name).centre for row in ours)
+
+
+def whole(value: float) -> str:
+    """Write a count."""
+    return f"{value:.0f}"
+
+
 def cell_text(cell: Cell, number: Callable[[float], str]) -> str:
-    """Return ``0.812 [0.790, 0.830]``, with a dash for what is unknown."""
+    """Return ``0.812 [0.790, 0.830]``, with a dash for what is unknown; a reported number as it was reported."""
+    if cell.reported is not None:
+        return f"{cell.reported:g}"
     if math.isnan(cell.centre):
         return DASH
     low, high = cell.interval
@@ -117,10 +132,12 @@ def to_csv(table: Table) -> str:
 
 
 def to_markdown(table: Table) -> str:
-    """Return a Markdown table with its notes; baselines stand last, in italics."""
+    """Return a Markdown table with its notes; baselines and references stand last, in italics."""
 
     def label(line: Line) -> str:
-        return f"*{escape_markdown(line.label)}* (baseline)" if line.baseline else escape_markdown(line.label)
+        text = escape_markdown(line.label)
+        italic = f"*{text}*" if line.baseline or line.reference else text
+        return f"{italic} (baseline)" if line.baseline else italic
 
     rows = [["variant", "n", *(escape_markdown(column.title) for column in table.columns)]]
     rows.append([":--", *("--:" for _ in range(len(table.columns) + 1))])
@@ -138,14 +155,16 @@ def escape_markdown(text: str) -> str:
 
 
 def to_latex(table: Table) -> str:
-    """Return a LaTeX table with booktabs rules; baselines stand below a rule of their own."""
+    """Return a LaTeX table with booktabs rules; baselines and references stand below rules of their own."""
     width = len(table.columns) + 2
     body = [latex_row(["Variant", "$n$", *(escape_latex(column.title) for column in table.columns)]), r"\midrule"]
     all_lines = lines(table)
-    body += [latex_line(line) for line in all_lines if not line.baseline]
+    body += [latex_line(line) for line in all_lines if not line.baseline and not line.reference]
     baselines = [latex_line(line) for line in all_lines if line.baseline]
-    if baselines:
-        body += [r"\midrule", rf"\multicolumn{{{width}}}{{l}}{{\emph{{Baselines}}}} \\", *baselines]
+    references = [latex_line(line) for line in all_lines if line.reference]
+    for title, below in (("Baselines", baselines), ("Reported by others", references)):
+        if below:
+            body += [r"\midrule", rf"\multicolumn{{{width}}}{{l}}{{\emph{{{title}}}}} \\", *below]
     notes = [f"{escape_latex(note)}\\par" for note in (*table.notes, *bold_notes(table))]
     return "\n".join(
         [
@@ -171,7 +190,7 @@ def latex_line(line: Line) -> str:
     """Return one row; numbers get a minus sign and not a hyphen."""
     cells = [escape_latex(text).replace("--", DASH).replace("-", "$-$").replace(DASH, "--") for text in line.cells]
     bold = [rf"\textbf{{{text}}}" if best else text for text, best in zip(cells, line.bold, strict=True)]
-    return latex_row([escape_latex(line.label), line.seeds, *bold])
+    return latex_row([escape_latex(line.label), escape_latex(line.seeds), *bold])
 
 
 def latex_row(cells: Iterable[str]) -> str:
@@ -186,7 +205,7 @@ def escape_latex(text: str) -> str:
 
 
 def to_terminal(table: Table) -> "Group":
-    """Return what rich prints: the table, baselines below a rule, and the notes."""
+    """Return what rich prints: the table, baselines and references below rules, and the notes."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Group
     from rich.table import Table as RichTable
@@ -200,11 +219,11 @@ def to_terminal(table: Table) -> "Group":
     all_lines = lines(table)
     for position, line in enumerate(all_lines):
         cells = [Text(text, "bold" if best else "") for text, best in zip(line.cells, line.bold, strict=True)]
-        label = Text(f"{line.label} (baseline)", "dim") if line.baseline else Text(line.label)
+        mark = " (baseline)" if line.baseline else ""
+        label = Text(f"{line.label}{mark}", "dim" if line.baseline or line.reference else "")
         following = all_lines[position + 1 :][:1]
-        printed.add_row(
-            label, line.seeds, *cells, end_section=bool(following) and following[0].baseline != line.baseline
-        )
+        ends = any((other.baseline, other.reference) != (line.baseline, line.reference) for other in following)
+        printed.add_row(label, line.seeds, *cells, end_section=ends)
     return Group(printed, Text(""), *(Text(note, "dim") for note in (*table.notes, *bold_notes(table))))
 
 
@@ -212,7 +231,8 @@ def bold_notes(table: Table) -> list[str]:
     """Return what bold means, where anything is bold."""
     if not any(table.best(column) for column in table.columns):
         return []
-    among = "column" if len({row.env_name for row in table.rows}) == 1 else "column and environment"
+    environments = {row.env_name for row in table.rows if row.role != "reference"}
+    among = "column" if len(environments) == 1 else "column and environment"
     return [f"Bold: the best of its {among}, baselines included."]
 
 

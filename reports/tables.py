@@ -1,39 +1,28 @@
-"""Tables of results: variants and baselines, aggregated over seeds, with what must be said under them."""
+"""Tables of results: variants and baselines, aggregated over seeds, and what must be said under them."""
 
 import math
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from .. import UserError
-from .records import POLICIES, Metric, RunRecord, choose_metrics
-from .rows import Row, baseline_rows, disagreements, variant_row
+from .columns import Column as Column
+from .columns import choose_columns, chosen_metrics, offered_columns
+from .records import RunRecord
+from .rows import Row, baseline_rows, disagreements, reference_rows, variant_row
+from .study import Study
 from .variants import Variant, variants, written
+from .versions import version_notes
 
 if TYPE_CHECKING:
     import pandas as pd
 
-ARROWS = {"higher": "↑", "lower": "↓"}
-
-
-@dataclass(frozen=True)
-class Column:
-    """A metric, of the last policy or of the one that was best on validation."""
-
-    agent: str
-    metric: Metric
-
-    @property
-    def title(self) -> str:
-        """The metric's name with an arrow for what is better."""
-        policy = "" if self.agent == "last" else f" ({self.agent})"
-        return f"{self.metric.name} {ARROWS[self.metric.better]}{policy}"
-
 
 @dataclass(frozen=True)
 class Table:
-    """Rows (variants, then baselines), the columns that are shown, and the notes under them."""
+    """Rows (variants, then baselines, then references), the columns that are shown, and the notes under them."""
 
     rows: tuple[Row, ...]
     columns: tuple[Column, ...]
@@ -42,11 +31,15 @@ class Table:
     def best(self, column: Column) -> frozenset[int]:
         """Return the positions of the rows with the best interquartile mean of each environment; ties all win.
 
-        Baselines take part: where one wins, it is seen to win. A row without a rival is not marked.
+        Baselines take part: where one wins, it is seen to win. A row without a rival is not marked; a reference, which
+        was measured otherwise, never is, and nothing is in a column in which neither direction is better.
         """
+        if column.metric.better == "neither":
+            return frozenset()
         sign = 1 if column.metric.better == "higher" else -1
         centres: dict[str, dict[int, float]] = {}
-        for position, row in enumerate(self.rows):
+        compared = ((position, row) for position, row in enumerate(self.rows) if row.role != "reference")
+        for position, row in compared:
             centre = row.cell(column.agent, column.metric.name).centre
             if not math.isnan(centre):
                 centres.setdefault(row.env_name, {})[position] = sign * centre
@@ -62,13 +55,14 @@ class Table:
 
         Columns: ``label``, ``role``, the differing keys of the configs, ``agent``, ``metric``, ``better``, ``iqm``,
         ``low``, ``high``, ``n``, ``seeds`` (those that count), ``undefined_seeds`` (finished, but the score is null),
-        ``failed_seeds`` and ``unfinished_seeds``.
+        ``failed_seeds``, ``unfinished_seeds`` and ``missing_seeds``. A reference has its number as ``iqm``, whatever
+        it is the mean of, and an ``n`` of 0.
         """
         import pandas as pd
 
         keys = list(dict.fromkeys(key for row in self.rows for key in row.settings))
         numbers = ["agent", "metric", "better", "iqm", "low", "high", "n"]
-        seeds = ["seeds", "undefined_seeds", "failed_seeds", "unfinished_seeds"]
+        seeds = ["seeds", "undefined_seeds", "failed_seeds", "unfinished_seeds", "missing_seeds"]
         return pd.DataFrame(list(self.records()), columns=["label", "role", *keys, *numbers, *seeds])
 
     def records(self) -> Iterator[dict[str, Any]]:
@@ -91,23 +85,32 @@ class Table:
                     "undefined_seeds": spaced(cell.undefined),
                     "failed_seeds": spaced(row.failed),
                     "unfinished_seeds": spaced(row.unfinished),
+                    "missing_seeds": spaced(row.missing),
                 }
 
 
-def build_table(runs: Sequence[RunRecord], metric_names: Sequence[str] = ()) -> Table:
+def build_table(
+    runs: Sequence[RunRecord],
+    column_names: Sequence[str] = (),
+    *,
+    studies: Sequence[Study] = (),
+) -> Table:
     """Aggregate the finished runs over seeds.
 
     Parameters
     ----------
     runs
         As :func:`~bioppo.reports.records.find_runs` gives them.
-    metric_names
-        The metrics to show, in this order; all metrics of the runs where none is named.
+    column_names
+        As :func:`~bioppo.reports.columns.choose_columns` reads them; its choice where none is named.
+    studies
+        As :func:`~bioppo.reports.study.find_studies` gives them: they tell which runs are missing, and what others
+        reported.
 
     Raises
     ------
     UserError
-        If no run is finished, a metric does not exist, or one config was run twice with one seed.
+        If no run is finished, a column does not exist, or one config was run twice with one seed.
     """
     finished = [run for run in runs if run.status == "finished"]
     if not finished:
@@ -116,21 +119,44 @@ def build_table(runs: Sequence[RunRecord], metric_names: Sequence[str] = ()) -> 
             f"{os.path.commonpath([run.path for run in runs])}: no run is finished yet ({failed} failed, "
             f"{len(runs) - failed} unfinished); repeat the command that made them to go on."
         )
-    metrics = choose_metrics(finished, metric_names)
+    columns = choose_columns(finished, column_names)
+    offered = offered_columns(finished)
+    shown = chosen_metrics(columns)
+    scored = [metric for metric in shown if metric.better != "neither"]
     found = variants(runs)
-    rows = (*(variant_row(variant, metrics) for variant in found), *baseline_rows(found, metrics))
-    columns = shown_columns(rows, metrics, {run.metrics[0].name for run in finished if run.metrics})
-    return Table(rows, columns, (*explanations(columns), *gaps(rows, found), *disagreements(found, metrics)))
+    missing = missing_seeds(found, studies)
+    rows = (
+        *(variant_row(variant, shown, missing.get(variant.label, ())) for variant in found),
+        *baseline_rows(found, scored),
+        *reference_rows(studies, offered, shown),
+    )
+    notes = (
+        *explanations(columns),
+        *gaps(rows, found, missing),
+        *disagreements(found, scored),
+        *unplaced(studies, offered),
+        *version_notes(finished),
+    )
+    return Table(rows, columns, notes)
 
 
-def shown_columns(rows: Sequence[Row], metrics: Iterable[Metric], headlines: set[str]) -> tuple[Column, ...]:
-    """Return a column of the last policy for every metric, and one of the best policy for a headline metric."""
+def missing_seeds(found: Sequence[Variant], studies: Iterable[Study]) -> dict[str, tuple[int, ...]]:
+    """Return the seeds that were never begun, by the label of their variant, or by its name where it has no run."""
+    jobs = [job for study in studies for job in study.jobs]
+    labels = {run.path: variant.label for variant in found for run in variant.runs}
+    by_name = {job.variant: labels[job.directory] for job in jobs if job.directory in labels}
+    missing: dict[str, list[int]] = {}
+    for job in jobs:
+        if job.directory not in labels:
+            missing.setdefault(by_name.get(job.variant, job.variant), []).append(job.seed)
+    return {label: tuple(sorted(seeds)) for label, seeds in missing.items()}
 
-    def shown(agent: str, metric: Metric) -> bool:
-        measured = any((agent, metric.name) in row.cells for row in rows)
-        return agent == "last" or (metric.name in headlines and measured)
 
-    return tuple(Column(agent, metric) for metric in metrics for agent in POLICIES if shown(agent, metric))
+def unplaced(studies: Iterable[Study], offered: Mapping[str, Column]) -> list[str]:
+    """Return a sentence for reported numbers that no column can hold."""
+    rows = [row for study in studies for row in study.reported]
+    keys = dict.fromkeys(key for row in rows for key in row.numbers if key not in offered)
+    return [f"Reported, but measured by no run here: {', '.join(keys)}."] if keys else []
 
 
 def explanations(columns: Sequence[Column]) -> list[str]:
@@ -142,8 +168,10 @@ def explanations(columns: Sequence[Column]) -> list[str]:
     return notes + [f"{name}: {meaning}." for name, meaning in meanings.items() if meaning.rstrip(".")]
 
 
-def gaps(rows: Sequence[Row], found: Sequence[Variant]) -> list[str]:
-    """Return a sentence for each variant with seeds that failed or are unfinished, and for scores that are null."""
+def gaps(
+    rows: Sequence[Row], found: Sequence[Variant], missing: Mapping[str, tuple[int, ...]] = MappingProxyType({})
+) -> list[str]:
+    """Return a sentence for each variant with seeds that failed, are unfinished or missing, and for null scores."""
     notes = []
     for variant in found:
         failed = [run for run in variant.runs if run.status == "failed"]
@@ -151,8 +179,12 @@ def gaps(rows: Sequence[Row], found: Sequence[Variant]) -> list[str]:
         unfinished = variant.seeds("unfinished")
         if unfinished:
             failures.append(f"{seed_list(unfinished)} unfinished")
+        if variant.label in missing:
+            failures.append(f"{seed_list(missing[variant.label])} missing")
         if failures:
             notes.append(f"{variant.label}: {', '.join(failures)}.")
+    never_begun = missing.keys() - {variant.label for variant in found}
+    notes += [f"{label}: {seed_list(missing[label])} missing." for label in sorted(never_begun)]
     for row in rows:
         notes += [
             f"{row.label}, {metric} ({agent}): undefined for {seed_list(cell.undefined)}, which the cell leaves out."

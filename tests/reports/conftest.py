@@ -33,6 +33,7 @@ class Study:
         progress: str | None = None,
         failure: str | None = None,
         metrics: list[dict[str, str]] | None = METRICS,
+        provenance: dict[str, Any] | None = None,
         **config: Any,
     ) -> Path:
         """Write one run; ``env`` and ``algo`` are changes of the default, ``result=None`` leaves it unfinished."""
@@ -42,7 +43,9 @@ class Study:
         content |= {"evaluation": EVALUATION, "device": "cpu", "threads": 1, "study": None} | config
         (path / "config.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
         if metrics is not None:
-            (path / "provenance.json").write_text(json.dumps({"metrics": metrics, "device": "cpu"}))
+            (path / "provenance.json").write_text(
+                json.dumps({"metrics": metrics, "device": "cpu"} | (provenance or {}))
+            )
         if progress is not None:
             (path / "progress.csv").write_text(progress)
         if failure is not None:
@@ -50,6 +53,13 @@ class Study:
         if result is not None:
             (path / "result.json").write_text(json.dumps({"simulator_calls": 1000, "updates": 10} | result))
         return path
+
+    def describe(self, *jobs: tuple[str, int], **content: Any) -> None:
+        """Write a ``study.json`` that names jobs by their folder, which is also their variant, and their seed."""
+        entries = [{"variant": name, "seed": seed, "directory": f"{name}/seed_{seed}"} for name, seed in jobs]
+        self.path.mkdir(parents=True, exist_ok=True)
+        whole = {"study": None, "jobs": entries, "reference": None} | content
+        (self.path / "study.json").write_text(json.dumps(whole))
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@ import os
 import subprocess
 import sys
 
+import pandas as pd
 import pytest
 
 from bioppo import UserError
@@ -19,7 +20,7 @@ def test_table_prints_and_writes(study, capsys):
     assert printed.startswith("variant")
     assert (
         printed.splitlines()[-1]
-        == f"Written: {', '.join(str(study.path / f'table.{kind}') for kind in ('csv', 'md', 'tex'))}"
+        == f"Written: {', '.join(str(study.path / f'table.{kind}') for kind in ('csv', 'parquet', 'md', 'tex'))}"
     )
     assert (study.path / "table.csv").read_text().startswith("label,role,agent,metric")
     assert (study.path / "table.md").read_text().startswith("| variant | n |")
@@ -29,7 +30,7 @@ def test_table_prints_and_writes(study, capsys):
 def test_table_writes_into_another_folder(study, tmp_path):
     study.run("a", result=RESULT)
     assert table([str(study.path), "--output", str(tmp_path / "new" / "folder")]) == 0
-    assert sorted(os.listdir(tmp_path / "new" / "folder")) == ["table.csv", "table.md", "table.tex"]
+    assert sorted(os.listdir(tmp_path / "new" / "folder")) == ["table.csv", "table.md", "table.parquet", "table.tex"]
     assert os.listdir(study.path) == ["a"]
 
 
@@ -53,9 +54,9 @@ def test_one_format_goes_to_standard_output(study, tmp_path, capsys, name, file,
     assert (tmp_path / "out" / file).read_text(encoding="utf-8") == printed == capsys.readouterr().out
 
 
-def test_table_of_chosen_metrics(study, capsys):
+def test_table_of_a_chosen_column(study, capsys):
     study.run("a", result=RESULT)
-    assert table([str(study.path), "--metrics", "max_eigenvalue", "--format", "markdown"]) == 0
+    assert table([str(study.path), "--columns", "max_eigenvalue", "--format", "markdown"]) == 0
     assert capsys.readouterr().out.splitlines()[0] == "| variant | n | max_eigenvalue ↓ |"
 
 
@@ -66,7 +67,6 @@ def test_table_of_chosen_metrics(study, capsys):
         ([], r"the following arguments are required: DIR; see `bioppo \w+ --help`\."),
         (["{study}", "--nonsense"], r"unrecognized arguments: --nonsense"),
         (["{study}", "--metric", "incidence"], r"unrecognized arguments: --metric incidence"),
-        (["{study}", "--metrics", "incidense"], r"metrics=incidense: no run has this metric; did you mean incidence\?"),
         (["{study}/nowhere"], r"nowhere: no such directory"),
     ],
 )
@@ -75,6 +75,49 @@ def test_mistakes_end_in_one_sentence(study, command, arguments, sentence):
     with pytest.raises(UserError, match=sentence) as raised:
         command([argument.format(study=study.path) for argument in arguments])
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("command", "option", "sentence"),
+    [
+        (plot, "--metrics", r"^metrics=incidense: no run has this metric; did you mean incidence\?$"),
+        (table, "--columns", r"^columns=incidense: no run has this column; did you mean incidence or \w+/incidence"),
+    ],
+)
+def test_unknown_names(study, command, option, sentence):
+    study.run("a", result=RESULT)
+    with pytest.raises(UserError, match=sentence):
+        command([str(study.path), option, "incidense"])
+
+
+def test_parquet_holds_what_the_csv_holds(study, tmp_path, capsys):
+    for seed in range(2):
+        study.run("a", seed, result=RESULT)
+        study.run("b", seed, algo={"name": "nes", "sigma": 0.1}, result=RESULT | {"last/max_eigenvalue": None})
+    assert table([str(study.path), "--format", "parquet", "--output", str(tmp_path)]) == 0
+    assert capsys.readouterr().out == ""
+    table([str(study.path)])
+    ours = pd.read_parquet(tmp_path / "table.parquet")
+    assert ours.equals(pd.read_parquet(study.path / "table.parquet"))
+    csv = pd.read_csv(study.path / "table.csv", dtype={"seeds": str}, keep_default_na=False, na_values={"iqm": ""})
+    assert list(ours) == list(csv)
+    assert ours["label"].tolist() == csv["label"].tolist()
+    assert ours["iqm"].equals(csv["iqm"])
+    assert ours["seeds"].tolist() == csv["seeds"].tolist()
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--format", "parquet"], r"^--format parquet is no text to print: add --output FOLDER\.$"),
+        (["--format", "csv", "--compare", "a", "b"], r"^--format csv holds no notes, where --compare is written"),
+        (["--compare", "a"], r"argument --compare: expected 2 arguments"),
+    ],
+)
+def test_formats_that_cannot_be(study, words, sentence):
+    study.run("a", result=RESULT)
+    with pytest.raises(UserError, match=sentence):
+        table([str(study.path), *words])
 
 
 def test_unknown_format(study):

@@ -3,9 +3,12 @@ import pytest
 
 from bioppo.reports.statistics import (
     bootstrap_interval,
+    improvement_interval,
     interquartile_mean,
     interquartile_weights,
     pointwise_summary,
+    probability_of_improvement,
+    share_above,
 )
 
 
@@ -115,3 +118,52 @@ def test_pointwise_summary_counts_the_seeds_that_got_so_far():
     np.testing.assert_array_equal(centre, [2.0, 2.0, np.nan])
     np.testing.assert_array_equal(low, [1.0, np.nan, np.nan])
     np.testing.assert_array_equal(high, [3.0, np.nan, np.nan])
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "expected"),
+    [
+        # Of the six pairs 1 beats none, 3 beats 2 and ties with 3, 5 beats 2 and 3: (1 + 1/2 + 2) / 6.
+        ([[1.0, 3.0, 5.0]], [[2.0, 3.0]], 3.5 / 6),
+        ([[1.0, 2.0]], [[1.0, 2.0]], 0.5),
+        ([[2.0]], [[1.0, 0.0, -np.inf]], 1),
+        ([[np.inf]], [[np.inf]], 0.5),
+        # Two tasks, each with the same weight, however many pairs it has: (1 + 1/4) / 2.
+        ([[9.0, 9.0], [0.0, 2.0]], [[1.0], [1.0, 3.0]], 0.625),
+    ],
+)
+def test_probability_of_improvement_worked_by_hand(ours, theirs, expected):
+    assert probability_of_improvement(ours, theirs) == pytest.approx(expected, abs=1e-15)
+    assert probability_of_improvement(theirs, ours) == pytest.approx(1 - expected, abs=1e-15)
+
+
+def test_interval_of_an_improvement_by_hand():
+    # Ours resampled: (0, 0), (0, 2) twice, (2, 2); against the constant 1 the share is 0, 1/2, 1/2 or 1. The extremes
+    # have a quarter each: at 40 per cent confidence the 30 and 70 per cent points lie within the middle.
+    ours, theirs = [[0.0, 2.0]], [[1.0, 1.0]]
+    assert improvement_interval(ours, theirs) == (0.0, 1.0)
+    assert improvement_interval(ours, theirs, confidence=0.4) == (0.5, 0.5)
+    # A second task that is always won moves the middle to (1/2 + 1) / 2, and the lower end to (0 + 1) / 2.
+    assert improvement_interval([*ours, [5.0, 5.0]], [*theirs, [1.0, 1.0]], confidence=0.4) == (0.75, 0.75)
+    assert improvement_interval([*ours, [5.0, 5.0]], [*theirs, [1.0, 1.0]]) == (0.5, 1.0)
+
+
+def test_both_sides_of_an_improvement_are_resampled():
+    assert improvement_interval([[1.0, 1.0]], [[0.0, 2.0]]) == (0.0, 1.0)
+
+
+def test_interval_of_an_improvement_does_not_depend_on_the_order_of_seeds_and_is_unknown_for_one():
+    ours, theirs = np.random.default_rng(1).normal(size=(2, 9))
+    assert improvement_interval([ours], [theirs]) == improvement_interval([ours[::-1]], [theirs[::-1]])
+    assert np.isnan(improvement_interval([[1.0]], [[1.0, 2.0]])).all()
+    assert np.isnan(improvement_interval([], [])).all()
+
+
+def test_share_above_worked_by_hand():
+    share, low, high = share_above([1.0, 3.0, 3.0, np.inf], [0.0, 1.0, 2.0, 3.0, 4.0])
+    np.testing.assert_array_equal(share, [1, 3 / 4, 3 / 4, 1 / 4, 1 / 4])
+    # All or none have no spread; a share of 3/4 has the interval of the mean of 0, 1, 1, 1, and 1/4 that of 1 - it.
+    assert (low[0], high[0]) == (1, 1)
+    assert (low[1], high[1]) == bootstrap_interval([[0.0, 1, 1, 1]], statistic=lambda drawn: drawn.mean(axis=-1))
+    assert (low[1], high[1]) == (0.25, 1.0)
+    assert (low[3], high[3]) == (0.0, 0.75)

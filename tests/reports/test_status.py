@@ -47,12 +47,6 @@ def locked():
         process.communicate(timeout=60)
 
 
-def write_study(study, *jobs, **content):
-    entries = [{"variant": variant, "seed": seed, "directory": f"{variant}/seed_{seed}"} for variant, seed in jobs]
-    study.path.mkdir(exist_ok=True)
-    (study.path / "study.json").write_text(json.dumps({"study": None, "jobs": entries, "reference": None} | content))
-
-
 def every_state(study, locked):
     study.run("done", result={"last/incidence": 0.5}, progress=PROGRESS)
     (study.run("alive", progress=PROGRESS) / "timing.csv").write_text(TIMING)
@@ -60,7 +54,7 @@ def every_state(study, locked):
     locked(study.path / "alive" / "seed_0" / "lock")
     study.run("broken", progress=PROGRESS, failure="NotFinite")
     (study.run("halted", 3, progress=PROGRESS) / "lock").write_text("process 1 on there")
-    write_study(study, ("done", 0), ("never", 7), ("alive", 0), ("broken", 0))
+    study.describe(("done", 0), ("never", 7), ("alive", 0), ("broken", 0))
 
 
 def test_every_state(study, locked, capsys):

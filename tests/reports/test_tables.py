@@ -162,7 +162,7 @@ def test_csv_holds_every_number_in_full(study):
     rows = list(csv.DictReader(io.StringIO(render(table_of(study), "csv"))))
     assert list(rows[0]) == [
         "label", "role", "algo.name", "agent", "metric", "better", "iqm", "low", "high", "n", "seeds",
-        "undefined_seeds", "failed_seeds", "unfinished_seeds",
+        "undefined_seeds", "failed_seeds", "unfinished_seeds", "missing_seeds",
     ]  # fmt: skip
     by_cell = {(row["label"], row["agent"], row["metric"]): row for row in rows}
     # CMA-ES has no best policy for the second metric.
