@@ -90,9 +90,7 @@ def plotly_script() -> str:
     try:
         return str(import_module("plotly.offline").get_plotlyjs())
     except ModuleNotFoundError as error:
-        raise UserError(
-            f"bioppo report draws with plotly, and {error.name} is not installed: `pip install plotly`."
-        ) from error
+        raise UserError("bioppo report draws with plotly, which is not installed: `pip install plotly`.") from error
 
 
 def runs_of(members: Sequence[Variant]) -> list[RunRecord]:
