@@ -8,8 +8,9 @@ from .table import names, report_arguments
 if TYPE_CHECKING:
     from pathlib import Path
 
-DESCRIPTION = """Draw the runs in a directory: learning curves and final scores, a line or row per variant, with their
-baselines. For a single run directory also the figures that its environment offers. Writes PNG and SVG."""
+DESCRIPTION = """Draw the runs in a directory: learning curves and final scores with their baselines, and performance
+profiles from three seeds on; a line or row per variant. For a single run directory also the figures that its
+environment offers. Writes PNG and SVG."""
 
 
 def main(arguments: list[str]) -> int:

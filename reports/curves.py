@@ -12,8 +12,18 @@ import numpy as np
 
 from .. import UserError
 from ..configs.saved import read_config
-from .drawing import FIGURE_WIDTH, draw_baselines, furnish, legend_below, limits, line_style, write_large_numbers_out
+from .drawing import (
+    FIGURE_WIDTH,
+    band_opacity,
+    draw_baselines,
+    furnish,
+    legend_below,
+    limits,
+    line_style,
+    write_large_numbers_out,
+)
 from .final_scores import final_scores_figure
+from .profiles import performance_profile_figure
 from .records import RunRecord, choose_metrics
 from .rows import baseline_rows, variant_row
 from .statistics import Floats, pointwise_summary
@@ -132,7 +142,8 @@ def learning_curve_figure(
         seeds = "1 seed" if curve.seeds == 1 else f"{curve.seeds} seeds"
         label = f"{drawn[position].label} ({seeds})"
         axes.plot(curve.calls, curve.centre, label=label, linewidth=1.8, marker=marker, **style)
-        axes.fill_between(curve.calls, curve.low, curve.high, color=style["color"], alpha=0.15, linewidth=0)
+        opacity = band_opacity(len(present))
+        axes.fill_between(curve.calls, curve.low, curve.high, color=style["color"], alpha=opacity, linewidth=0)
     seen = np.concatenate([values for curve in present.values() for values in (curve.centre, curve.low, curve.high)])
     axes.set_ylim(limits(seen, baselines.values(), least_share=LEAST_SHARE))
     furnish(axes, xlabel="simulator calls", ylabel=quantity, title=title)
@@ -143,7 +154,9 @@ def learning_curve_figure(
 
 
 def study_figures(runs: Sequence[RunRecord], metric_names: Sequence[str] = ()) -> dict[str, "Figure"]:
-    """Return the figures of a set of runs by file name: learning curves and final scores, for each environment.
+    """Return the figures of a set of runs by file name: learning curves, final scores and performance profiles.
+
+    Each environment has its own.
 
     Parameters
     ----------
@@ -173,6 +186,7 @@ def study_figures(runs: Sequence[RunRecord], metric_names: Sequence[str] = ()) -
                 members, f"evaluation/{metric.name}", quantity=quantity, baselines=lines, title=metric.meaning
             )
             figures[f"final_scores_{metric.name}{suffix}"] = final_scores_figure(rows, metric)
+            figures[f"performance_profile_{metric.name}{suffix}"] = performance_profile_figure(rows, metric)
         for column, quantity in TRAINING_SCALARS.items():
             name = column.replace("environment/", "training_") + suffix
             figures[name] = learning_curve_figure(members, column, quantity=quantity, baselines={})

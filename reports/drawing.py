@@ -14,8 +14,8 @@ FIGURE_WIDTH = 7.0  # inches
 LABEL_SIZE = 9  # points
 LETTERS_PER_INCH = 14  # of LABEL_SIZE, on the safe side
 
-# Okabe and Ito (2008), "Color universal design"; the yellow comes last because it is weak on white.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
+# Okabe and Ito (2008), "Color universal design"; the yellow comes last and darker, because it is weak on white.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#A79B00")
 # Lengths on, off, on, ... in line widths: one pattern per colour, so that lines can be told apart in grey.
 DASHES: tuple[tuple[float, ...], ...] = (
     (),
@@ -35,6 +35,11 @@ def line_style(position: int) -> dict[str, Any]:
     count = len(COLOURS)
     dashes = DASHES[(position + position // count) % count]
     return {"color": COLOURS[position % count], "linestyle": (0, dashes) if dashes else "-"}
+
+
+def band_opacity(count: int, most: float = 0.15) -> float:
+    """Return the opacity of each of some shaded intervals; the more there are, the fainter, or they hide the lines."""
+    return most * min(1.0, 4 / max(count, 1))
 
 
 def plain_number(value: float, _: object = None) -> str:
