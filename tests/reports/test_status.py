@@ -11,7 +11,9 @@ import pytest
 from bioppo import UserError
 from bioppo.cli.status import duration
 from bioppo.cli.status import main as status
+from bioppo.configs.saved import read_config
 from bioppo.reports.status import TAIL, job_statuses, last_rows, time_left
+from bioppo.training.run_directory import RunDirectory
 
 PROGRESS = "update,simulator_calls\n0,0\n1,100\n2,250\n"
 TIMING = """update,simulator_calls,update_seconds,evaluation_seconds
@@ -96,6 +98,17 @@ def test_all_finished(study, capsys):
     assert status([str(study.path)]) == 0
     assert status([str(path)]) == 0
     assert "seed_0  finished" in capsys.readouterr().out
+
+
+def test_the_lock_is_the_one_that_training_holds(study):
+    path = study.run("a", progress=PROGRESS)
+    with RunDirectory.open(path, read_config(path)):
+        (path / "failure.json").write_text("{}")
+        assert job_statuses(study.path)[0].state == "running"
+        (path / "config.yaml").rename(path / "aside")
+        study.describe(("a", 0))
+        assert job_statuses(study.path)[0].state == "running"
+    assert job_statuses(study.path)[0].state == "missing"
 
 
 def test_asking_does_not_look_like_training(study, tmp_path):
