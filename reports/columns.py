@@ -11,8 +11,8 @@ ARROWS = {"higher": " ↑", "lower": " ↓", "neither": ""}
 
 # What a run counts: the agent of such a column is empty, and neither direction is better.
 COUNTS = (
-    Metric("simulator_calls", "neither", "simulator calls spent on training"),
-    Metric("updates", "neither", "updates of the learner"),
+    Metric("simulator_calls", "neither", "spent on training"),
+    Metric("updates", "neither", "made by the learner"),
 )
 
 
