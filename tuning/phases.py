@@ -25,7 +25,7 @@ from ..training.build import plain
 from ..training.train import train
 from .objective import score_of_run
 from .storage import claim
-from .study import POLL_SECONDS, Say, Tuning, train_trials
+from .study import POLL_SECONDS, TRIAL_ERRORS, Say, Tuning, reason, train_trials
 
 
 @dataclass(frozen=True)
@@ -115,10 +115,8 @@ def _train_finalist(tuning: Tuning, trial: FrozenTrial, seed: int, directory: Pa
     title = f"Final: trial {trial.number} with seed {seed}"
     try:
         result = train(run, directory)
-    except UserError as error:
-        if isinstance(error.__cause__, OSError):
-            raise
-        say(f"{title}: failed: {' '.join(str(error).split())}")
+    except TRIAL_ERRORS as error:
+        say(f"{title}: failed: {reason(error)}")
         return
     if result.trained:
         score = score_of_run(directory, tuning.headline.name, tuning.settings.objective)

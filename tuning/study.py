@@ -235,16 +235,25 @@ def train_trial(tuning: Tuning, study: optuna.Study, trial: Trial, reported: set
             scores.append(score_of_run(directory, tuning.headline.name, tuning.settings.objective))
     except optuna.TrialPruned:
         study.tell(trial, state=TrialState.PRUNED)
-    except UserError as error:
-        if isinstance(
-            error.__cause__, OSError
-        ):  # a full disk says nothing about the trial, which stays to be continued
-            raise
-        trial.set_user_attr("error", " ".join(str(error).split()))
+    except TRIAL_ERRORS as error:
+        trial.set_user_attr("error", reason(error))
         study.tell(trial, state=TrialState.FAIL)
     else:
         trial.set_user_attr("scores", scores)
         study.tell(trial, float(np.mean(scores)))
+
+
+TRIAL_ERRORS = (UserError, ValueError, ArithmeticError)
+"""What may be the fault of a trial's settings: torch raises a ValueError where a distribution is given NaN."""
+
+
+def reason(error: Exception) -> str:
+    """Return why a run failed, in one line; what is not the fault of its settings is raised again."""
+    if isinstance(error.__cause__, OSError):  # a full disk says nothing about the trial, which stays to be continued
+        raise error
+    name = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
+    first_line = next(iter(str(error).strip().splitlines()), "")
+    return f"{name}{first_line}"[:300]
 
 
 def make_report(tuning: Tuning, run: RunConfig, trial: Trial, finished: list[float], reported: set[int]) -> Report:

@@ -9,7 +9,7 @@ from multiprocessing.connection import wait
 from multiprocessing.queues import SimpleQueue
 
 from .. import UserError
-from ..training.stopping import stop_requests
+from ..training.stopping import Interrupted, stop_requests
 from .phases import run_phases
 from .study import Say, Tuning, open_study
 
@@ -21,7 +21,7 @@ def share(tuning: Tuning, say: Say) -> None:
     ------
     UserError
         What the first process to fail has said, once all have ended.
-    KeyboardInterrupt
+    Interrupted
         After Ctrl-C or SIGTERM, once every process has saved its run.
     """
     study = open_study(tuning)  # also where several processes are to come: what is wrong is said once, and first
@@ -44,7 +44,7 @@ def share(tuning: Tuning, say: Say) -> None:
                         os.kill(process.pid, number)
             passed_on = len(requests)
     if requests:
-        raise KeyboardInterrupt(f"Stopped {tuning.directory}: the same command continues.")
+        raise Interrupted(requests[0], tuning.directory)
     if not mistakes.empty():
         raise UserError(mistakes.get())
     if any(process.exitcode == 1 for process in processes):
