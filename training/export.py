@@ -95,7 +95,7 @@ def export_policy(config: "RunConfig", directory: Path, output: Path, *, checkpo
     """
     with preserved_random_state():
         agent, environment = load_agent(config, directory, checkpoint=checkpoint)
-        policy = exportable(agent, config)
+        policy = exportable(agent, config.algo.name)
         examples = example_inputs(environment)
     output.mkdir(parents=True, exist_ok=True)
     files = [output / name for name in ("policy.pt", "policy.onnx", "policy.json")]
@@ -109,16 +109,12 @@ def export_policy(config: "RunConfig", directory: Path, output: Path, *, checkpo
     return files
 
 
-def exportable(agent: Policy | Solver, config: "RunConfig") -> DeterministicPolicy:
-    """Return the agent as a module, or refuse one that is not a network of stable-baselines3."""
+def exportable(agent: Policy | Solver, name: str) -> DeterministicPolicy:
+    """Return the agent of the algorithm called ``name`` as a module, or refuse one that is no network."""
     if not isinstance(agent, StableBaselinesPolicy):
-        raise UserError(
-            f"algo={config.algo.name} has no policy network ({type(agent).__name__}): export a run of algo=ppo."
-        )
+        raise UserError(f"algo={name} has no policy network ({type(agent).__name__}): export a run of algo=ppo.")
     if getattr(agent, "uses_masks", False):
-        raise UserError(
-            f"algo={config.algo.name} needs action masks at every step: only policies without are exported."
-        )
+        raise UserError(f"algo={name} needs action masks at every step: only policies without are exported.")
     model = agent.model
     space = model.observation_space
     keys = tuple(space.spaces) if isinstance(space, gymnasium.spaces.Dict) else ()

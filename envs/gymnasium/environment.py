@@ -142,16 +142,25 @@ class GymnasiumVectorEnv(BatchedEnv):
         super().set_state(state)
         if "episode_seed" not in self.state:
             return
-        for copy, actions in enumerate(state["played"]):
-            self.observations[copy], _ = self.copies[copy].reset(seed=int(self.state["episode_seed"][copy]))
-            self.played[copy] = list(actions)
-            for action in actions:
-                self.observations[copy] = self.copies[copy].step(_as_played(action))[0]
-        if not _equal(self.observe(), state["observation"]):
+        over = [self._replay(copy, actions) for copy, actions in enumerate(state["played"])]
+        if any(over) or not _equal(self.observe(), state["observation"]):
             raise UserError(
                 f"{self.facts()['class']} does not repeat an episode from its seed and actions, so this run cannot be "
                 "continued: draw all random numbers from self.np_random, or train anew in another directory."
             )
+
+    def _replay(self, copy: int, actions: np.ndarray) -> bool:
+        """Play one copy's running episode again; return whether it ended early, which it did not before."""
+        self.observations[copy], _ = self.copies[copy].reset(seed=int(self.state["episode_seed"][copy]))
+        self.played[copy] = list(actions)
+        for action in actions:
+            # Indexing with () makes a number of a discrete action, as it was first given.
+            self.observations[copy], _, terminated, truncated, _ = self.copies[copy].step(
+                action if action.ndim else action[()]
+            )
+            if terminated or truncated:
+                return True
+        return False
 
     def close_extras(self, **kwargs: Any) -> None:
         """Close the copies."""
@@ -196,11 +205,6 @@ def _accepted_observations(space: gymnasium.Space[Any]) -> gymnasium.Space[Any]:
             "Dict of them; Gymnasium's FlattenObservation makes a Box of any."
         )
     return space
-
-
-def _as_played(action: np.ndarray) -> Any:
-    """Return an action as it was first given: a number for discrete actions."""
-    return action if action.ndim else action[()]
 
 
 def _equal(one: Arrays, other: Arrays) -> bool:
