@@ -148,7 +148,7 @@ def show(tuning: "Tuning", ranking: "list[Finalist]") -> None:
         table.add_column(name, justify="right")
     table.add_column("settings")
     for row, finalist in zip(ranking_rows(tuning, ranking), ranking, strict=True):
-        interval = f"{shown(row['low'])} to {shown(row['high'])}"
+        interval = f"{shown(row['low'])} to {shown(row['high'])}" if len(finalist.scores) > 1 else "–"
         numbers = (row["rank"], row["trial"], row["score"], interval, row["test"], row["n_seeds"])
         settings = "\n".join(f"{key}={shown(value)}" for key, value in finalist.values.items())
         table.add_row(*map(shown, numbers), settings)

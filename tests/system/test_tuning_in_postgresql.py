@@ -66,19 +66,28 @@ def server():
             unprivileged(*control, "-m", "immediate", "stop")
 
 
+@pytest.fixture
+def storage(server):
+    """Open the server's storage here, and close its connections in the end."""
+    storage = optuna.storages.RDBStorage(server)
+    yield storage
+    storage.remove_session()
+    storage.engine.dispose()
+
+
 def start(folder, storage, *more):
     command = [sys.executable, "-c", ENTRY, *WORDS, f"storage='{storage}'", *more]
     return subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def test_two_processes_share_a_study_in_postgresql(server, tmp_path):
+def test_two_processes_share_a_study_in_postgresql(server, storage, tmp_path):
     (tmp_path / "mine" / "search").mkdir(parents=True)
     (tmp_path / "mine" / "search" / "shared.yaml").write_text(SEARCH)
     processes = [start(tmp_path, server) for _ in range(2)]
     outputs = [process.communicate(timeout=300) for process in processes]
     assert [process.returncode for process in processes] == [0, 0], outputs
     (directory,) = tmp_path.glob("results/tune/*")
-    study = optuna.load_study(study_name=directory.name, storage=server)
+    study = optuna.load_study(study_name=directory.name, storage=storage)
     trials = study.get_trials()
     assert [trial.state for trial in trials] == [TrialState.COMPLETE] * 6
     assert len({json.dumps(trial.params) for trial in trials}) == 6

@@ -26,6 +26,12 @@ COMMAND = [sys.executable, "-c", ENTRY, "tune", *WORDS]
 
 
 @pytest.fixture
+def run_words():
+    """Return the overrides that make a run small, and the folder of searches."""
+    return WORDS
+
+
+@pytest.fixture
 def workplace(tmp_path, monkeypatch):
     """Enter a folder of this test's own; returns a function that writes ``mine/search/<name>.yaml``."""
     monkeypatch.chdir(tmp_path)

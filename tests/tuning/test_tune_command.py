@@ -13,10 +13,10 @@ from bioppo.cli import tune as command
 
 BETTER_OR_HOPELESS = """\
 space:
-  env.lambda_part: {kind: categorical, choices: [-0.001, -1.0e+9]}
-n_trials: 12
+  env.lambda_part: {kind: categorical, choices: [-0.001, -0.002, -0.003, -1.0e+9]}
+n_trials: 10
 sampler: random
-trial_budget: 250
+trial_budget: 120
 top_k: 1
 final_seeds: [1]
 """
@@ -109,7 +109,7 @@ def test_hopeless_trials_are_pruned_and_keep_their_directories(workplace, tune, 
         assert (run / "checkpoints" / "last.pt").exists()
         assert not (run / "result.json").exists()
         assert json.loads((run / "failure.json").read_text())["error"] == "TrialPruned"
-    assert json.loads((directory / "best.json").read_text())["values"] == {"env.lambda_part": -0.001}
+    assert json.loads((directory / "best.json").read_text())["values"]["env.lambda_part"] > -1
 
 
 def test_without_a_pruner_every_trial_ends(workplace, tune, read_trials):
@@ -231,28 +231,24 @@ def test_directories_and_studies_that_do_not_belong_together_are_refused(workpla
         ("search=small device=cuda:99", "device=cuda:99"),
     ],
 )
-def test_a_mistake_is_one_sentence_before_anything_runs(workplace, capsys, words, sentence):
+def test_a_mistake_is_one_sentence_before_anything_runs(workplace, run_words, capsys, words, sentence):
     from bioppo.cli.main import COMMANDS, main
-
-    from .conftest import WORDS
 
     workplace()
     workplace("typo", "space: {algo.n_epoch: {kind: int, low: 1, high: 2}}\n")
     COMMANDS.setdefault("tune", "")
-    assert main(["tune", *WORDS, *words.split()]) == 2
+    assert main(["tune", *run_words, *words.split()]) == 2
     shown = capsys.readouterr()
     assert sentence in shown.err
     assert shown.err.count("\n") == 1
     assert not list(Path().glob("results/tune/*/trials"))
 
 
-def test_a_password_is_never_shown(workplace):
+def test_a_password_is_never_shown(workplace, run_words):
     words = "search=small storage=postgresql+psycopg://me:secret@127.0.0.1:1/optuna".split()
-    from .conftest import WORDS
-
     workplace()
     with pytest.raises(UserError, match=r"storage=postgresql\+psycopg://127.0.0.1:1/optuna cannot be opened") as caught:
-        command.main([*WORDS, *words])
+        command.main([*run_words, *words])
     assert "secret" not in str(caught.value)
     assert not any("secret" in path.read_text() for path in Path("results").rglob("*") if path.is_file())
 
