@@ -4,10 +4,12 @@ Every tracker gets the scalars of ``progress.csv`` under the same names and at t
 tracker's package is imported when it is chosen.
 """
 
+import csv
 import fcntl
 import json
 import logging
 import os
+import shutil
 import sys
 import time
 import uuid
@@ -21,6 +23,9 @@ from .. import UserError
 from ..configs.option import Options, option
 from ..configs.saved import flatten, read_config
 from .atomic_file import write_atomically
+
+POSITION = ("update", "simulator_calls")
+"""Columns of ``progress.csv`` that are no scalars."""
 
 
 class Tracker(Protocol):
@@ -112,7 +117,7 @@ class MLflowTracker:
     """A run in an MLflow experiment called after the study or sweep; a continued run is the same MLflow run.
 
     A store keeps what it was told, so rows that a continued run writes a second time are not told again. They are equal
-    where a run continues exactly.
+    where a run continues exactly. Rows from before this tracker was chosen are told too.
     """
 
     def __init__(self, config: Any, directory: Path, *, resumed_at: int | None) -> None:
@@ -133,6 +138,8 @@ class MLflowTracker:
         except MlflowException as error:
             raise UserError(f"tracker.uri={config.uri}: MLflow cannot use it ({error}); give another.") from error
         self.logged_to = self._last_step()
+        for calls, scalars in recorded(directory):
+            self.log(calls, scalars)
 
     def log(self, simulator_calls: int, scalars: Mapping[str, float]) -> None:
         """Write all scalars of one update at once."""
@@ -185,8 +192,8 @@ class MLflowTracker:
 class WandbTracker:
     """A Weights & Biases run in a group called after the study or sweep, with files in the run directory.
 
-    Every attempt writes an offline folder of its own under one run id, and `wandb sync` makes one run of them. What an
-    earlier attempt has told is not told again.
+    An offline folder cannot be continued, and a killed process leaves most of it unwritten. A continued run therefore
+    begins a new one under the same run id, tells it all rows from the beginning, and removes the old one.
     """
 
     def __init__(self, config: Any, directory: Path, *, resumed_at: int | None) -> None:
@@ -195,10 +202,12 @@ class WandbTracker:
             import wandb
         except ImportError as error:
             raise UserError("tracker=wandb needs the package wandb: run `pip install 'bioppo[wandb]'`.") from error
-        self.identity = directory / "wandb.json"
-        known = read_identity(self.identity)
-        self.run_id = known.get("run_id") or uuid.uuid4().hex[:8]
-        self.logged_to = int(known.get("logged_to", -1))
+        identity = directory / "wandb.json"
+        run_id = read_identity(identity).get("run_id") or uuid.uuid4().hex[:8]
+        write_identity(identity, {"run_id": run_id})
+        if config.mode == "offline":
+            for old in (directory / "wandb").glob(f"offline-run-*-{run_id}"):
+                shutil.rmtree(old)
         content = read_config(directory)
         group, name = group_and_name(content, directory)
         try:
@@ -206,7 +215,7 @@ class WandbTracker:
                 project=config.project,
                 dir=str(directory),
                 mode=config.mode,
-                id=self.run_id,
+                id=run_id,
                 resume="allow" if config.mode == "online" else None,
                 group=group,
                 name=name,
@@ -215,15 +224,19 @@ class WandbTracker:
                 settings=wandb.Settings(silent=True, console="off", x_disable_stats=True, x_disable_meta=True),
             )
         except wandb.Error as error:
-            raise UserError(f"tracker=wandb cannot begin ({error}): run `wandb login`, or use mode=offline.") from error
+            raise UserError(
+                f"tracker=wandb cannot begin ({error}): run `wandb login`, or use tracker.mode=offline."
+            ) from error
+        self.logged_to = self.run.step - 1  # the server knows what an online run was told
+        for calls, scalars in recorded(directory):
+            self.log(calls, scalars)
 
     def log(self, simulator_calls: int, scalars: Mapping[str, float]) -> None:
-        """Write the scalars of one update, and remember that they are written."""
+        """Write the scalars of one update at once."""
         if simulator_calls <= self.logged_to or not scalars:
             return
         self.run.log({"simulator_calls": simulator_calls, **scalars}, step=simulator_calls)
         self.logged_to = simulator_calls
-        write_identity(self.identity, {"run_id": self.run_id, "logged_to": simulator_calls})
 
     def close(self) -> None:
         """Write what is pending, and whether the run failed."""
@@ -234,6 +247,17 @@ def group_and_name(config: Mapping[str, Any], directory: Path) -> tuple[str, str
     """Return the study's name, or that of the sweep's folder, and ``<variant>/seed_<n>`` below it."""
     parts = directory.resolve().parts
     return config.get("study") or parts[-3], "/".join(parts[-2:])
+
+
+def recorded(directory: Path) -> Iterator[tuple[int, dict[str, float]]]:
+    """Yield what ``progress.csv`` holds of earlier attempts, in the form in which `Tracker.log` gets it."""
+    file = directory / "progress.csv"
+    if not file.exists():
+        return
+    with file.open(newline="") as lines:
+        for row in csv.DictReader(lines):
+            values = {key: float(value) for key, value in row.items() if value and key not in POSITION}
+            yield int(row["simulator_calls"]), values
 
 
 @contextmanager
