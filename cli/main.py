@@ -11,10 +11,15 @@ from collections.abc import Sequence
 COMMANDS = {
     "train": "train an agent, continue it, or say that it is done: bioppo train env=kinetic algo=ppo",
     "sweep": "train all combinations: bioppo sweep env=kinetic algo=ppo,random seed=0,1,2",
+    "tune": "search for better settings: bioppo tune env=kinetic algo=ppo search=kinetic_ppo",
     "evaluate": "measure a trained agent again: bioppo evaluate RUN --episodes 1000",
     "table": "write the table of the runs below a folder: bioppo table DIR",
     "plot": "draw curves and final scores of the runs below a folder: bioppo plot DIR",
+    "report": "write one interactive page about the runs below a folder: bioppo report DIR",
+    "status": "say how far the jobs below a folder are: bioppo status DIR",
     "list": "name the environments, algorithms and other choices: bioppo list env",
+    "describe": "explain every option of a choice: bioppo describe env=kinetic",
+    "export": "write a trained policy for use elsewhere: bioppo export RUN",
 }
 
 EPILOG = """\

@@ -3,7 +3,7 @@
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +61,10 @@ class StudySweeper(BasicSweeper):
     ) -> None:
         super().__init__(max_batch_size, params)
         self.reference = reference
+        # Hydra's `setup` fills these before it calls `sweep`.
+        self.config: Any
+        self.launcher: Any
+        self.hydra_context: Any
 
     def sweep(self, arguments: list[str]) -> None:
         """Train what is missing; raise a `UserError` that names the jobs which failed."""
@@ -105,7 +109,9 @@ class StudySweeper(BasicSweeper):
         run = to_run_config(config)
         job = Job(words, str(variant), run.seed, directory / subdirectory)
         if job.finished:
-            there, here = identity(read_config(job.directory)), identity(yaml.safe_load(yaml.safe_dump(asdict(run))))
+            from ..training.build import plain
+
+            there, here = identity(read_config(job.directory)), identity(yaml.safe_load(yaml.safe_dump(plain(run))))
             different = sorted(key for key in there | here if there.get(key) != here.get(key))
             if different:
                 raise UserError(
