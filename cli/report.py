@@ -18,8 +18,10 @@ def main(words: list[str]) -> int:
 
     from ..reports.page import report_page
     from ..reports.records import find_runs
+    from ..reports.study import find_studies
 
-    page = report_page(find_runs(options.directory), options.directory)
+    runs = find_runs(options.directory)
+    page = report_page(runs, options.directory, studies=find_studies(options.directory))
     file: Path = options.output or options.directory / "report.html"
     try:
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -4,7 +4,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from html import escape
 from importlib import import_module
 from pathlib import Path
@@ -14,8 +14,9 @@ from .page_assets import SCRIPT, STYLE
 from .page_charts import Chart, charts
 from .page_runs import figures_section, runs_section
 from .records import RunRecord, Status, known_metrics
+from .study import Study
 from .table_formats import Line, bold_notes, lines
-from .tables import Table, build_table, gaps
+from .tables import Table, build_table, gaps, missing_seeds
 from .variants import Variant, variants
 
 # Nothing may be fetched, whatever is embedded: a browser refuses it before it reaches the network.
@@ -27,7 +28,7 @@ DIVIDERS = {"variant": "", "baseline": "Baselines", "reference": "Reported by ot
 STATUSES: tuple[Status, ...] = ("finished", "failed", "unfinished")
 
 
-def report_page(runs: Sequence[RunRecord], root: Path) -> str:
+def report_page(runs: Sequence[RunRecord], root: Path, *, studies: Sequence[Study] = ()) -> str:
     """Return a self-contained HTML page about some runs.
 
     Parameters
@@ -36,6 +37,9 @@ def report_page(runs: Sequence[RunRecord], root: Path) -> str:
         As :func:`~bioppo.reports.records.find_runs` gives them; unfinished and failed ones show how far they got.
     root
         The directory below which they lie: it names the page.
+    studies
+        As :func:`~bioppo.reports.study.find_studies` gives them: they tell which runs are missing, and what others
+        reported.
 
     Raises
     ------
@@ -52,7 +56,8 @@ def report_page(runs: Sequence[RunRecord], root: Path) -> str:
         members = variants([run for run in runs if run.env_name == name])
         found = charts(members, known_metrics(runs_of(members)))
         boxes = {f"chart-{len(drawn) + number}": chart for number, chart in enumerate(found)}
-        sections.append(environment_section(name, members, boxes, root))
+        asked = studies_without(studies, [run.path for run in runs if run.env_name != name])
+        sections.append(environment_section(name, members, boxes, root, asked))
         drawn |= boxes
         n_variants += len(members)
     title = f"Runs of {root.resolve().name}"
@@ -106,20 +111,35 @@ def summary(runs: Sequence[RunRecord], n_variants: int) -> str:
     return f'<dl class="counts">{"".join(entries)}</dl>'
 
 
-def environment_section(name: str, members: Sequence[Variant], drawn: Mapping[str, Chart], root: Path) -> str:
+def studies_without(studies: Sequence[Study], elsewhere: Sequence[Path]) -> list[Study]:
+    """Return the studies without the jobs whose run is elsewhere; a study that has no other jobs is left out."""
+    kept = [
+        replace(study, jobs=tuple(job for job in study.jobs if job.directory not in elsewhere)) for study in studies
+    ]
+    return [study for study in kept if study.jobs]
+
+
+def environment_section(
+    name: str, members: Sequence[Variant], drawn: Mapping[str, Chart], root: Path, studies: Sequence[Study]
+) -> str:
     """Return what there is about one environment; its charts come by the names of the boxes they are drawn into."""
-    parts = [results_section(members), curves_section(drawn), figures_section(members), runs_section(members, root)]
+    parts = [
+        results_section(members, studies),
+        curves_section(drawn),
+        figures_section(members),
+        runs_section(members, root),
+    ]
     return f"<section><h2>Environment {escape(name)}</h2>{''.join(parts)}</section>"
 
 
-def results_section(members: Sequence[Variant]) -> str:
+def results_section(members: Sequence[Variant], studies: Sequence[Study]) -> str:
     """Return the table of the finished runs with its notes; without any, what is known of the others."""
     runs = runs_of(members)
     if any(run.status == "finished" for run in runs):
-        table = build_table(runs)
+        table = build_table(runs, studies=studies)
         content, notes = html_table(table), [*table.notes, *bold_notes(table)]
     else:
-        content, notes = "<p>No run is finished yet.</p>", gaps([], members)
+        content, notes = "<p>No run is finished yet.</p>", gaps([], members, missing_seeds(members, studies))
     return f"<section><h3>Results</h3>{content}{listed(notes)}</section>"
 
 

@@ -279,6 +279,27 @@ def test_each_environment_has_its_own_section(study):
     assert re.findall(r'class="plot" id="(.*?)"', text) == list(charts_of(text))
 
 
+def test_what_a_study_asks_for_is_said_where_it_belongs(study):
+    study.run("a", 0, result=RESULT)
+    study.run("b", 0, env={"name": "other"}, result=RESULT)
+    jobs = [{"variant": "a", "seed": seed, "directory": f"a/seed_{seed}"} for seed in (0, 1)]
+    reference = {"source": "Paper 2020", "rows": [{"variant": "theirs", "incidence": 0.99}]}
+    (study.path / "study.json").write_text(
+        json.dumps({"jobs": [*jobs, {"variant": "b", "seed": 0, "directory": "b/seed_0"}], "reference": reference})
+    )
+    (study.path / "b" / "study.json").write_text(
+        json.dumps({"jobs": [{"variant": "b", "seed": seed, "directory": f"seed_{seed}"} for seed in (0, 7)]})
+    )
+    text = outside_scripts(written(study))
+    _, kinetic, other = text.split("<h2>")
+    assert "ppo: seed 1 missing." in kinetic
+    assert "ppo: seed 7 missing." in other
+    assert "Reported by others" in kinetic
+    row = next(row for row in Page(text).rows if "theirs" in row[0])
+    assert row == ["theirs (reported: Paper 2020)", "–", "0.99", "–", "–"]
+    assert "<strong" not in kinetic.split("theirs")[1].split("</tr>")[0]
+
+
 def test_one_run_is_a_page_too(study):
     path = study.run("a", result=RESULT)
     assert report([str(path)]) == 0
