@@ -31,8 +31,6 @@ WORDS = (
     "evaluation.episodes=12 evaluation.every=50 evaluation.baselines=false device=cpu --config-dir mine"
 ).split()
 
-ENTRY = "import sys; from bioppo.cli import main; main.COMMANDS.setdefault('tune', ''); sys.exit(main.main())"
-
 
 def binary(name):
     """Return the path of one of the server's programs, which Debian keeps out of PATH."""
@@ -76,7 +74,7 @@ def storage(server):
 
 
 def start(folder, storage, *more):
-    command = [sys.executable, "-c", ENTRY, *WORDS, f"storage='{storage}'", *more]
+    command = [sys.executable, "-m", "bioppo.cli.main", *WORDS, f"storage='{storage}'", *more]
     return subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
