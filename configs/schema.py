@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import MISSING, DictConfig, OmegaConf
 
@@ -155,10 +156,12 @@ def _to_object(group: str, node: Mapping[str, Any], folders: Sequence[Path]) -> 
 
 
 def command_line_folders() -> list[Path]:
-    """Return the folder given with ``--config-dir``, which may hold code beside its YAML files, as a list."""
-    if not HydraConfig.initialized():
-        return []
-    sources = HydraConfig.get().runtime.config_sources
+    """Return the folders given with ``--config-dir``, which may hold code beside their YAML files."""
+    sources: list[Any] = []
+    if HydraConfig.initialized():  # in a job, also where a launcher runs it in another process
+        sources.extend(HydraConfig.get().runtime.config_sources)
+    if GlobalHydra.instance().is_initialized():  # before a sweep's jobs begin
+        sources.extend(GlobalHydra.instance().config_loader().get_sources())
     return [Path(source.path) for source in sources if source.provider == "command-line"]
 
 

@@ -97,6 +97,15 @@ def test_ppo_trains_in_a_users_environment_and_the_config_comes_back(example, tm
     assert json.loads((run / "provenance.json").read_text())["environment"]["class"] == "tank.TankEnv"
 
 
+@CHECKOUT
+def test_a_sweep_of_user_code_trains_in_other_processes_too(example, tmp_path, bioppo):
+    short = [word for word in TANK if not word.startswith("budget")]
+    words = ["sweep", "--config-dir", "mine", *short, "budget=400", "seed=0,1"]
+    done = bioppo(*words, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
+    assert done.returncode == 0, done.stderr
+    assert len(list((tmp_path / "runs" / "sweeps").glob("tank-hill_climbing-*/*/seed_*/result.json"))) == 2
+
+
 MISTAKES = {
     "env=tank env.horizn=3": "There is no key 'env.horizn': did you mean env.horizon",
     "env=tank +env.colour=red": "tank.TankEnv does not take the options of its YAML: got an unexpected keyword",
