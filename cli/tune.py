@@ -34,7 +34,6 @@ def main(words: list[str]) -> int:
     overrides, flags = split_words(words)
     run_words, settings, search = split_settings(overrides)
     folder = config_folder(flags)
-    require("optuna", "bioppo tune needs Optuna: pip install 'bioppo[tune]'.")
 
     from ..tuning.composition import Composition
 
