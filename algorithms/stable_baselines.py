@@ -5,6 +5,8 @@ with the library's own `learn`, so that an upgrade which changes them fails loud
 """
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,7 @@ from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.vec_env import VecNormalize
 
-from ..envs.batched import Arrays, State
+from ..envs.batched import Arrays, NonFiniteError, State
 
 NORMALISER_PARTS = ("obs_rms", "ret_rms")
 
@@ -58,9 +60,10 @@ class StableBaselinesLearner:
         model = self.model
         if model.env is None:
             raise RuntimeError("the model has no environment to train in")
-        model.collect_rollouts(model.env, self.callback, model.rollout_buffer, n_rollout_steps=model.n_steps)
-        model._current_progress_remaining = 1.0 - progress
-        model.train()
+        with divergence_named():
+            model.collect_rollouts(model.env, self.callback, model.rollout_buffer, n_rollout_steps=model.n_steps)
+            model._current_progress_remaining = 1.0 - progress
+            model.train()
         scalars = {key: float(value) for key, value in model.logger.name_to_value.items()}
         model.logger.name_to_value.clear()
         # Undefined, not diverged, where all returns of a rollout are equal.
@@ -102,6 +105,19 @@ class StableBaselinesLearner:
         if normaliser is not None:
             _restore_normaliser(normaliser, state["normaliser"])
             model._last_original_obs = state["last_original_obs"]
+
+
+@contextmanager
+def divergence_named() -> Iterator[None]:
+    """Say that training diverged where torch refuses a distribution whose parameters are NaN."""
+    try:
+        yield
+    except ValueError as error:
+        if "to satisfy the constraint" not in str(error):
+            raise
+        raise NonFiniteError(
+            "The policy's outputs are no longer finite: lower algo.learning_rate; the last checkpoint is intact."
+        ) from error
 
 
 def _detached(value: Any) -> Any:

@@ -50,9 +50,8 @@ def main() -> None:
         start = time.perf_counter()
         subprocess.run([sys.executable, "-c", "import torch"], check=True)
         torch = time.perf_counter() - start
-        print(
-            f"a whole job of one update, beyond importing torch   {seconds(folder, 'train', *TINY, 'seed=1') - torch:6.1f} s"
-        )
+        whole = seconds(folder, "train", *TINY, "seed=1")
+        print(f"a whole job of one update, beyond importing torch   {whole - torch:6.1f} s")
         hundred = [
             *TINY,
             "algo.gamma=" + ",".join(f"0.{90 + k}" for k in range(10)),

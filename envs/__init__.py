@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ..configs.option import EnvConfig
     from .batched import BatchedEnv
 
-register_ids(GROUPS["env"])
+register_ids(name for name in GROUPS["env"] if name != "gymnasium")
 
 
 def make_env(name: str, *, num_envs: int = 64, seed: int = 0, split: str = "train", **options: Any) -> "BatchedEnv":

@@ -246,3 +246,14 @@ def test_the_random_learner_spends_the_budget(point_env):
     assert "reward_mean" in environment.training_scalars() or environment.state["elapsed_steps"].max() == 4
     assert isinstance(learner.agent(), Policy)
     assert not isinstance(learner.agent(), Solver)
+
+
+def test_a_policy_that_diverges_is_named(point_env):
+    from bioppo.envs.batched import NonFiniteError
+
+    learner = ppo(point_env())
+    learner.update(0.0)
+    with torch.no_grad():
+        learner.model.policy.action_net.weight.fill_(float("nan"))
+    with pytest.raises(NonFiniteError, match=r"lower algo.learning_rate"):
+        learner.update(0.0)

@@ -117,7 +117,7 @@ def test_a_sweep_gives_one_row_per_variant(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(["sweep", *SMALL, "algo=random,cma_es", "seed=0,1"]) == 0
     shown = capsys.readouterr().out
-    directory = shown.split("Sweep: ")[1].splitlines()[0]
+    directory = shown.split("Next:  bioppo table ")[1].split()[0]
     assert directory.startswith("results/sweeps/kinetic-by-algo-")
     assert len(list((tmp_path / directory).glob("*/seed_*/result.json"))) == 4
     assert main(["table", directory]) == 0

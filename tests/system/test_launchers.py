@@ -22,10 +22,8 @@ def results(folder):
 
 
 def run(command, folder, *more, **environment):
-    done = subprocess.run(
-        [*command, *SWEEP, *more], cwd=folder, env=os.environ | environment, capture_output=True, text=True, timeout=600,
-        check=False,
-    )  # fmt: skip
+    options = {"capture_output": True, "text": True, "timeout": 600, "check": False}
+    done = subprocess.run([*command, *SWEEP, *more], cwd=folder, env=os.environ | environment, **options)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
