@@ -56,6 +56,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument(
         "--format", choices=tuple(FILES), help="print this format alone, and write it only with --output"
     )
+    parser.add_argument("--to", choices=("mlflow", "wandb"), help="also push the table to this tracker's store")
     options = parser.parse_args(arguments)
     if options.compare and options.format in WITHOUT_NOTES:
         raise UserError(
@@ -78,6 +79,10 @@ def main(arguments: list[str]) -> int:
         print_format(table, options.format, options.output)
     else:
         print_table(table, options.output or options.directory)
+    if options.to:
+        from ..reports.publish import publish
+
+        print(f"Pushed: {publish(table, options.directory, options.to)}")
     return 0
 
 
