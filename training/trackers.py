@@ -223,7 +223,7 @@ class WandbTracker:
                 # Machine statistics and console output are in nobody's table, and would start threads of their own.
                 settings=wandb.Settings(silent=True, console="off", x_disable_stats=True, x_disable_meta=True),
             )
-        except wandb.Error as error:
+        except (wandb.Error, OSError) as error:  # OSError: its background service did not start, or went away
             raise UserError(
                 f"tracker=wandb cannot begin ({error}): run `wandb login`, or use tracker.mode=offline."
             ) from error

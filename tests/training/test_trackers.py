@@ -135,7 +135,9 @@ def test_a_killed_run_continues_as_the_same_run_without_duplicates(tracker, tmp_
     train_and_kill(tmp_path, *words)
     directory = tmp_path / "results" / "mine" / "ppo" / "seed_0"
     killed = json.loads((directory / f"{tracker}.json").read_text())
-    subprocess.run([*COMMAND, "train", *RUN, "budget=1000", *words], cwd=tmp_path, check=True, capture_output=True)
+    command = [*COMMAND, "train", *RUN, "budget=1000", *words]
+    done = subprocess.run(command, cwd=tmp_path, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
     expected = progress(directory)
     assert len(expected) > 15
     if tracker == "mlflow":
