@@ -111,7 +111,7 @@ class StudySweeper(BasicSweeper):
         if job.finished:
             from ..training.build import plain
 
-            there, here = identity(read_config(job.directory)), identity(yaml.safe_load(yaml.safe_dump(plain(run))))
+            there, here = identity(read_config(job.directory)), identity(json.loads(json.dumps(plain(run))))
             different = sorted(key for key in there | here if there.get(key) != here.get(key))
             if different:
                 raise UserError(
