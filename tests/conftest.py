@@ -16,7 +16,7 @@ from bioppo.envs.batched import BatchedEnv, Transition
 
 @pytest.fixture(scope="session", autouse=True)
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Build models in a cache of this session's own."""
+    """Build models in a cache of this test run's own."""
     before = os.environ.get("BIOPPO_CACHE")
     os.environ["BIOPPO_CACHE"] = str(tmp_path_factory.mktemp("cache"))
     yield
