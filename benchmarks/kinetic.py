@@ -13,7 +13,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from bioppo import make_env
-from bioppo.envs.kinetic.e_coli_core import load_e_coli_core
+from bioppo.envs.kinetic.sources.e_coli_core import load_e_coli_core
 from bioppo.envs.kinetic.simulator import KineticSimulator
 
 BATCH_SIZES = (1, 8, 64, 512)

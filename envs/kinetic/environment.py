@@ -11,7 +11,7 @@ from ..evaluation import Evaluation, Trajectories
 from .baselines import kinetic_baselines
 from .calibration import calibrate
 from .config import LN_KM_BOUNDS, KineticConfig
-from .e_coli_core import load_e_coli_core
+from .sources.e_coli_core import load_e_coli_core
 from .evaluation import measure
 from .rewards import DIRECT_REWARDS, asinh_cost
 from .simulator import KineticSimulator

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from bioppo.envs.kinetic import thermodynamics
+from bioppo.envs.kinetic.sources import thermodynamics
 from bioppo.envs.kinetic.errors import KineticInputError
-from bioppo.envs.kinetic.thermodynamics import (
+from bioppo.envs.kinetic.sources.thermodynamics import (
     DirectionProblem,
     choose_directions,
     nearest_fluxes,

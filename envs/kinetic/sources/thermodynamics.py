@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from .errors import KineticInputError
-from .network import BoolArray, FloatArray
+from ..errors import KineticInputError
+from ..network import BoolArray, FloatArray
 
 LARGEST_FLUX = 60.0
 LARGEST_POTENTIAL = 150.0

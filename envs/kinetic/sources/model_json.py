@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from .errors import KineticInputError
-from .network import Modifier, ModifierKind, Network, RateLaw, Reaction, Slot
-from .steady_state import SteadyState, check_steady_state
+from ..errors import KineticInputError
+from ..network import Modifier, ModifierKind, Network, RateLaw, Reaction, Slot
+from ..steady_state import SteadyState, check_steady_state
 
 
 def encode_network(network: Network) -> dict[str, Any]:

@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from .disk_cache import read_entry, write_entry
-from .errors import KineticInputError
+from ..disk_cache import read_entry, write_entry
+from ..errors import KineticInputError
 from .model_json import decode_network, decode_state, encode_network, encode_state
-from .network import FloatArray, Modifier, ModifierKind, Network, RateLaw, Reaction, Slot, stoichiometric_matrix
-from .steady_state import SteadyState, check_steady_state
+from ..network import FloatArray, Modifier, ModifierKind, Network, RateLaw, Reaction, Slot, stoichiometric_matrix
+from ..steady_state import SteadyState, check_steady_state
 from .thermodynamics import DirectionProblem, choose_directions, nearest_fluxes, nearest_free_energies
 
 FORMAT = 1
