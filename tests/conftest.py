@@ -26,6 +26,31 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         os.environ["BIOPPO_CACHE"] = before
 
 
+PUBLIC_DATA = Path(os.environ.get("BIOPPO_TEST_DATA") or Path(__file__).parents[2] / "shared" / "data")
+NO_PUBLIC_DATA = "needs a public data file: "
+
+
+@pytest.fixture(scope="session")
+def public_data() -> Callable[[str], Path]:
+    """Return a function from ``kinetic/varma_strain_1.yml`` to its path, which skips the test where there is none."""
+
+    def find(name: str) -> Path:
+        path = PUBLIC_DATA / name
+        if not path.exists():
+            pytest.skip(f"{NO_PUBLIC_DATA}{name}; set BIOPPO_TEST_DATA to its folder's parent")
+        return path
+
+    return find
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Say how many tests were skipped for want of public data."""
+    reports = terminalreporter.getreports("skipped")
+    without = sum(NO_PUBLIC_DATA in str(report.longrepr) for report in reports)
+    if without:
+        terminalreporter.write_line(f"{without} tests skipped for want of public data files (BIOPPO_TEST_DATA).")
+
+
 class PointEnv(BatchedEnv):
     """A point in the plane, pushed towards the origin; episodes end there, or after a number of steps."""
 
