@@ -45,7 +45,7 @@ def build_groups(network: Network) -> SaturationGroups:
 
     degree, side, n_groups = [], [], 0
     for reaction in network.reactions:
-        groups = {slot.parameter: group for group, members in enumerate(_groups(reaction)) for slot in members}
+        groups = {slot.parameter: group for group, members in enumerate(coupled_slots(reaction)) for slot in members}
         for slot in reaction.slots:
             if reaction.is_acting(slot):
                 degree.append(_degree(reaction, slot))
@@ -91,7 +91,8 @@ def saturation_pullback(groups: SaturationGroups, ln_ratio: FloatArray, cotangen
     return gradient
 
 
-def _groups(reaction: Reaction) -> list[tuple[Slot, ...]]:
+def coupled_slots(reaction: Reaction) -> list[tuple[Slot, ...]]:
+    """Return the groups of a reaction's denominator: slots of one group enter each other's saturations."""
     match reaction.law:
         case RateLaw.CONVENIENCE:
             return [reaction.slots]
