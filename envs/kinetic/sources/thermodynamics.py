@@ -36,6 +36,13 @@ class DirectionProblem:
         Smallest absolute flux of every reaction, ``(n_reactions,)``.
     fixed_direction
         +1 or -1 for a reaction with a given direction, 0 for a free one, ``(n_reactions,)``.
+    driven
+        Reactions that need a driving force, ``(n_reactions,)``; None: all. A growth reaction is none: its coefficients
+        are no numbers of molecules.
+    weight
+        What a unit of distance from the reference costs, ``(n_reactions,)``; None: ``1 / (1 + |w_j|)``.
+    largest_flux
+        Bound on every absolute flux.
     """
 
     stoichiometry: FloatArray
@@ -43,12 +50,15 @@ class DirectionProblem:
     reference: FloatArray
     smallest_flux: FloatArray
     fixed_direction: FloatArray
+    driven: BoolArray | None = None
+    weight: FloatArray | None = None
+    largest_flux: float = LARGEST_FLUX
 
 
 def choose_directions(problem: DirectionProblem) -> tuple[FloatArray, float]:
     """Return the direction (+1 or -1) of every reaction and the smallest distance from the reference fluxes.
 
-    Minimises ``sum_j |u_j - w_j| / (1 + |w_j|)`` over steady fluxes u that run down the gradient of some potentials.
+    Minimises ``sum_j weight_j |u_j - w_j|`` over steady fluxes u that run down the gradient of some potentials.
 
     Raises
     ------
@@ -67,29 +77,48 @@ def choose_directions(problem: DirectionProblem) -> tuple[FloatArray, float]:
     return np.where(solution.x[n_reactions : 2 * n_reactions] > 0.5, 1.0, -1.0), float(solution.fun)
 
 
+def has_directions(problem: DirectionProblem) -> bool:
+    """Whether fluxes and potentials exist for a problem, optimal or not."""
+    return bool(_solve_directions(replace(problem, weight=np.zeros_like(problem.reference))).status == OPTIMAL)
+
+
 def nearest_fluxes(
-    stoichiometry: FloatArray, target: FloatArray, direction: FloatArray, smallest_flux: FloatArray
+    stoichiometry: FloatArray,
+    target: FloatArray,
+    direction: FloatArray,
+    smallest_flux: FloatArray,
+    *,
+    weight: FloatArray | None = None,
+    largest_flux: float = LARGEST_FLUX,
 ) -> FloatArray:
     """Return steady fluxes with given directions closest to targets, ``(n_reactions,)``.
 
-    Minimises ``sum_j |u_j - t_j| / (1 + |t_j|)`` and projects the result on the null space of ``stoichiometry``
-    ``(n_balanced, n_reactions)``, because the solver's tolerance is wider than a steady state's.
+    Minimises ``sum_j weight_j |u_j - t_j|``, by default with the weights ``1 / (1 + |t_j|)``, and projects the result
+    on the null space of ``stoichiometry`` ``(n_balanced, n_reactions)``, because the solver's tolerance is wider than a
+    steady state's.
     """
-    lower = np.where(direction > 0, smallest_flux, -LARGEST_FLUX)
-    upper = np.where(direction > 0, LARGEST_FLUX, -smallest_flux)
-    flux = _nearest(np.eye(len(target)), target, lower, upper, balance=stoichiometry)
+    lower = np.where(direction > 0, smallest_flux, -largest_flux)
+    upper = np.where(direction > 0, largest_flux, -smallest_flux)
+    flux = _nearest(np.eye(len(target)), target, lower, upper, weight=weight, balance=stoichiometry)
     steady: FloatArray = flux - np.linalg.lstsq(stoichiometry, stoichiometry @ flux, rcond=None)[0]
     return steady
 
 
-def nearest_free_energies(stoichiometry: FloatArray, target: FloatArray, smallest: float) -> FloatArray:
+def nearest_free_energies(
+    stoichiometry: FloatArray,
+    target: FloatArray,
+    smallest: float | FloatArray,
+    *,
+    weight: FloatArray | None = None,
+) -> FloatArray:
     """Return free energies ``dG = N^T mu`` of the targets' signs closest to them, ``(n_reactions,)``.
 
-    Minimises ``sum_j |dG_j - t_j| / (1 + |t_j|)`` with ``|dG_j| >= smallest``.
+    Minimises ``sum_j weight_j |dG_j - t_j|``, by default with the weights ``1 / (1 + |t_j|)``, where
+    ``|dG_j| >= smallest_j``.
     """
     bound = np.full(len(stoichiometry), LARGEST_POTENTIAL)
     signed = np.sign(target)[:, None] * stoichiometry.T
-    potential = _nearest(stoichiometry.T, target, -bound, bound, at_least=(signed, smallest))
+    potential = _nearest(stoichiometry.T, target, -bound, bound, weight=weight, at_least=(signed, smallest))
     free_energy: FloatArray = stoichiometry.T @ potential
     return free_energy
 
@@ -100,10 +129,11 @@ def _nearest(
     lower: FloatArray,
     upper: FloatArray,
     *,
+    weight: FloatArray | None,
     balance: FloatArray | None = None,
-    at_least: tuple[FloatArray, float] | None = None,
+    at_least: tuple[FloatArray, float | FloatArray] | None = None,
 ) -> FloatArray:
-    """Minimise ``sum_j |A x - t|_j / (1 + |t_j|)`` with ``balance x = 0`` and ``rows x >= smallest``."""
+    """Minimise ``sum_j weight_j |A x - t|_j`` with ``balance x = 0`` and ``rows x >= smallest``."""
     from scipy.optimize import linprog
     from scipy.sparse import block_array, csr_array, eye_array, hstack, vstack
 
@@ -114,10 +144,11 @@ def _nearest(
     if at_least is not None:
         rows, smallest = at_least
         inequalities = vstack([inequalities, hstack([-csr_array(rows), csr_array((len(rows), n_targets))])])
-        limits = np.concatenate([limits, np.full(len(rows), -smallest)])
+        limits = np.concatenate([limits, np.zeros(len(rows)) - smallest])
     equalities = None if balance is None else hstack([csr_array(balance), csr_array((len(balance), n_targets))])
+    cost = 1.0 / (1.0 + np.abs(target)) if weight is None else weight
     solution = linprog(
-        np.concatenate([np.zeros(n_unknowns), 1.0 / (1.0 + np.abs(target))]),
+        np.concatenate([np.zeros(n_unknowns), cost]),
         A_ub=inequalities,
         b_ub=limits,
         A_eq=equalities,
@@ -141,14 +172,17 @@ def _solve_directions(problem: DirectionProblem, *, with_potentials: bool = True
     from scipy.optimize import Bounds, LinearConstraint, milp
     from scipy.sparse import block_array, csr_array, diags_array, eye_array
 
-    reference, smallest = problem.reference, problem.smallest_flux
+    reference, smallest, largest = problem.reference, problem.smallest_flux, problem.largest_flux
+    cost = 1.0 / (1.0 + np.abs(reference)) if problem.weight is None else problem.weight
     n_species, n_reactions = problem.stoichiometry.shape
     one = eye_array(n_reactions)
-    span = diags_array(LARGEST_FLUX + smallest)
+    span = diags_array(largest + smallest)
     balance = csr_array(problem.stoichiometry[problem.balanced])
-    gradient = csr_array(problem.stoichiometry.T if with_potentials else np.zeros((n_reactions, n_species)))
-    flag = (BIG_M if with_potentials else 0.0) * one
-    force = SMALLEST_DRIVING_FORCE if with_potentials else 0.0
+    driven = np.ones(n_reactions, dtype=bool) if problem.driven is None else problem.driven
+    driven = driven & with_potentials
+    gradient = csr_array(problem.stoichiometry.T[driven])
+    flag = BIG_M * csr_array(one)[driven]
+    n_driven = int(driven.sum())
     blocks = block_array(
         [
             [balance, None, None, None],
@@ -158,19 +192,20 @@ def _solve_directions(problem: DirectionProblem, *, with_potentials: bool = True
             [None, flag, None, gradient],
         ]
     )
+    force = SMALLEST_DRIVING_FORCE
     infinite = np.full(n_reactions, np.inf)
     zeros = np.zeros(n_reactions)
     n_balanced = int(problem.balanced.sum())
-    lower = [np.zeros(n_balanced), -infinite, reference, zeros - LARGEST_FLUX, zeros + force]
-    upper = [np.zeros(n_balanced), reference, infinite, -smallest, zeros + max(BIG_M * with_potentials - force, 0.0)]
+    lower = [np.zeros(n_balanced), -infinite, reference, zeros - largest, np.full(n_driven, force)]
+    upper = [np.zeros(n_balanced), reference, infinite, -smallest, np.full(n_driven, BIG_M - force)]
     potentials = np.full(n_species, LARGEST_POTENTIAL)
     free = np.zeros(n_species)
     return milp(
-        np.concatenate([zeros, zeros, 1.0 / (1.0 + np.abs(reference)), free]),
+        np.concatenate([zeros, zeros, cost, free]),
         constraints=LinearConstraint(blocks, np.concatenate(lower), np.concatenate(upper)),
         bounds=Bounds(
-            np.concatenate([zeros - LARGEST_FLUX, problem.fixed_direction > 0, zeros, -potentials]),
-            np.concatenate([zeros + LARGEST_FLUX, problem.fixed_direction >= 0, infinite, potentials]),
+            np.concatenate([zeros - largest, problem.fixed_direction > 0, zeros, -potentials]),
+            np.concatenate([zeros + largest, problem.fixed_direction >= 0, infinite, potentials]),
         ),
         integrality=np.concatenate([zeros, zeros + 1, zeros, free]),
         options={"time_limit": SECONDS},
