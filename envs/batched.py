@@ -25,7 +25,6 @@ State = dict[str, Any]
 """Arrays, numbers, strings and containers of them; never pickled objects."""
 
 SPLITS = ("train", "validation", "test")
-QUANTILES = (0, 5, 25, 50, 75, 95, 100)
 
 
 class NonFiniteError(UserError):
@@ -90,6 +89,10 @@ class BatchedEnv(VectorEnv[Any, Any, Any]):
     """Keys of ``info`` whose mean over all steps of an update is logged."""
     logged_quantiles: ClassVar[tuple[str, ...]] = ()
     """Keys of ``info`` whose distribution over all steps of an update is logged."""
+    quantile_levels: ClassVar[tuple[int, ...]] = (0, 5, 25, 50, 75, 95, 100)
+    """Percentages at which it is logged."""
+    run_metrics: ClassVar[tuple[Metric, ...]] = ()
+    """What `run_scalars` tells of a training as a whole."""
     answer_space: gymnasium.spaces.Box | None = None
     """Space of one answer, where a Solver can answer this environment at once."""
 
@@ -160,6 +163,10 @@ class BatchedEnv(VectorEnv[Any, Any, Any]):
         """Return what provenance should keep of the loaded simulator, as JSON values."""
         return {}
 
+    def run_scalars(self) -> dict[str, float | None]:
+        """Return what tables may show of the training as a whole, by the names of `run_metrics`; None: undefined."""
+        return {}
+
     def sibling(self, num_envs: int, seed: int, split: str) -> Self:
         """Make another environment that shares this one's loaded, immutable simulator."""
         raise NotImplementedError
@@ -226,8 +233,8 @@ class BatchedEnv(VectorEnv[Any, Any, Any]):
             finite = values[np.isfinite(values)]
             if key in self.logged_quantiles:
                 if finite.size:
-                    levels = np.percentile(finite, QUANTILES)
-                    scalars |= {f"{key}_q{q:02d}": float(v) for q, v in zip(QUANTILES, levels, strict=True)}
+                    values = np.percentile(finite, self.quantile_levels)
+                    scalars |= {f"{key}_q{q:02d}": float(v) for q, v in zip(self.quantile_levels, values, strict=True)}
             else:
                 scalars[key] = float(values.mean())
         self._pending = {}

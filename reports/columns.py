@@ -1,4 +1,4 @@
-"""The columns of a table: metrics of the last or the best policy, and counts of the run itself."""
+"""The columns of a table: metrics of the last or the best policy, and of the run itself."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,14 +11,14 @@ ARROWS = {"higher": " ↑", "lower": " ↓", "neither": ""}
 
 # What a run counts: the agent of such a column is empty, and neither direction is better.
 COUNTS = (
-    Metric("simulator_calls", "neither", "spent on training"),
-    Metric("updates", "neither", "made by the learner"),
+    Metric("simulator_calls", "neither", "spent on training", of_run=True),
+    Metric("updates", "neither", "made by the learner", of_run=True),
 )
 
 
 @dataclass(frozen=True)
 class Column:
-    """A metric, of the last policy or of the one that was best on validation; or a count, of no agent."""
+    """A metric, of the last policy or of the one that was best on validation; or of the run itself, of no agent."""
 
     agent: str
     metric: Metric
@@ -58,7 +58,8 @@ def choose_columns(runs: Sequence[RunRecord], names: Sequence[str] = ()) -> tupl
 def offered_columns(runs: Sequence[RunRecord]) -> Mapping[str, Column]:
     """Return every column that finished runs have, by all names it goes by."""
     measured = {key for run in runs for key in run.result}
-    offered = {count.name: Column("", count) for count in COUNTS if count.name in measured}
+    of_run = dict.fromkeys([*COUNTS, *(metric for run in runs for metric in run.run_metrics)])
+    offered = {metric.name: Column("", metric) for metric in of_run if metric.name in measured}
     for metric in known_metrics(runs):
         offered[metric.name] = Column("last", metric)
         for agent in POLICIES:

@@ -25,11 +25,15 @@ POLICIES = ("last", "best")
 
 @dataclass(frozen=True)
 class Metric:
-    """Something an environment measures of an agent, and which direction is better."""
+    """Something an environment measures, and which direction is better.
+
+    ``of_run`` marks what is measured of a training as a whole instead of an agent.
+    """
 
     name: str
     better: Literal["higher", "lower", "neither"]
     meaning: str = ""
+    of_run: bool = False
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,8 @@ class RunRecord:
         ``"<agent>/<metric>"`` and plain counts; NaN where the run wrote null. Empty unless finished.
     metrics
         In the environment's order, the first is the headline. Empty where an unfinished run did not get to name them.
+    run_metrics
+        What it tells of its training as a whole.
     failure
         The type of the error that ended a failed run, else empty.
     versions
@@ -64,6 +70,7 @@ class RunRecord:
     status: Status
     result: Mapping[str, float]
     metrics: tuple[Metric, ...]
+    run_metrics: tuple[Metric, ...] = ()
     failure: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
     code: str = ""
@@ -155,9 +162,10 @@ def read_run(path: Path) -> RunRecord:
         )
     provenance = read_json(file) if file.exists() else {}
     metrics = read_metrics(file, provenance.get("metrics") or ())
+    run_metrics = read_metrics(file, provenance.get("run_metrics") or (), of_run=True)
     versions = {str(package): str(version) for package, version in (provenance.get("versions") or {}).items()}
     code = written_commit(provenance.get("git") or {})
-    return RunRecord(path, config, int(config["seed"]), status, result, metrics, failure, versions, code)
+    return RunRecord(path, config, int(config["seed"]), status, result, metrics, run_metrics, failure, versions, code)
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -188,13 +196,13 @@ def written_commit(git: Mapping[str, Any]) -> str:
     return str(git.get("commit", ""))[:7] + (" with uncommitted changes" if git.get("dirty") else "")
 
 
-def read_metrics(path: Path, entries: Iterable[Any]) -> tuple[Metric, ...]:
+def read_metrics(path: Path, entries: Iterable[Any], *, of_run: bool = False) -> tuple[Metric, ...]:
     """Read what the run measured, in order, from the entries of its provenance, which lies at ``path``."""
     metrics = []
     for entry in entries:
         if not isinstance(entry, dict) or "name" not in entry or entry.get("better") not in ("higher", "lower"):
             raise UserError(f"{path}: metric {entry!r} needs a name, and better: higher or lower; run it again.")
-        metrics.append(Metric(str(entry["name"]), entry["better"], str(entry.get("meaning", ""))))
+        metrics.append(Metric(str(entry["name"]), entry["better"], str(entry.get("meaning", "")), of_run))
     return tuple(metrics)
 
 

@@ -89,7 +89,7 @@ def variant_row(variant: Variant, metrics: Iterable[Metric], missing: tuple[int,
     cells = {
         (agent, metric.name): Cell(scores(variant.finished, agent, metric))
         for metric in metrics
-        for agent in (("",) if metric.better == "neither" else POLICIES)
+        for agent in (("",) if metric.of_run else POLICIES)
     }
     return Row(
         label=variant.label,

@@ -213,6 +213,7 @@ class Run:
         agents: dict[str, Policy | Solver] = {"last": self.learner.agent()}
         scalars: dict[str, Any] = {"simulator_calls": self.calls, "updates": self.updates}
         scalars["best_simulator_calls"] = self.best_calls
+        scalars |= self.environment.run_scalars()
         self._measure_finally(agents, scalars)
         last = self.learner.get_state()
         self.learner.set_state(self.files.read("best")["learner"])
@@ -279,6 +280,7 @@ class Run:
         earlier = read_provenance(self.files.path / "provenance.json").get("attempts", [])
         content["attempts"] = [*earlier, content["started"]]
         content["metrics"] = self.metrics
+        content["run_metrics"] = [vars(metric) for metric in self.environment.run_metrics]
         content["environment"] = self.environment.facts()
         self.files.write_json("provenance.json", content)
 

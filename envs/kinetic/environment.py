@@ -1,36 +1,17 @@
 """Refine Michaelis constants step by step until the steady state is stable and fast."""
 
-from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 import gymnasium
 import numpy as np
 
-from ..batched import Arrays, BatchedEnv, Metric, Transition
+from ..batched import Arrays, BatchedEnv, Metric, State, Transition
 from ..evaluation import Evaluation, Trajectories
 from .baselines import kinetic_baselines
-from .calibration import calibrate
-from .config import LN_KM_BOUNDS, KineticConfig
-from .sources.e_coli_core import load_e_coli_core
-from .evaluation import measure
+from .config import KineticConfig
+from .evaluation import METRICS, RUN_METRICS, TrainingRecord, measure
 from .rewards import DIRECT_REWARDS, asinh_cost
-from .simulator import KineticSimulator
-
-
-@dataclass(frozen=True)
-class KineticTask:
-    """The loaded, immutable part that siblings share.
-
-    Attributes
-    ----------
-    simulator
-        Jacobian spectrum of one network at one steady state.
-    lambda_part
-        1/h; a set is valid if its largest eigenvalue is at most this.
-    """
-
-    simulator: KineticSimulator
-    lambda_part: float
+from .task import FEATURE_LIMIT, KineticTask, load_task
 
 
 class KineticVectorEnv(BatchedEnv):
@@ -44,80 +25,102 @@ class KineticVectorEnv(BatchedEnv):
     Episodes are truncated after ``horizon`` steps; they terminate only with ``stop_when_valid``.
     """
 
-    metrics: ClassVar[tuple[Metric, ...]] = (
-        Metric("incidence", "higher", "share of single-shot sets (the last of each episode) that are valid"),
-        Metric("first_hit", "higher", "share of episodes with at least one valid set"),
-        Metric("stable", "higher", "share of single-shot sets with lambda_max < 0"),
-        Metric("lambda_max", "lower", "median largest eigenvalue of single-shot sets, 1/h"),
-        Metric("lambda_best", "lower", "median over episodes of the least lambda_max within one, 1/h"),
-    )
+    metrics: ClassVar[tuple[Metric, ...]] = METRICS
+    run_metrics: ClassVar[tuple[Metric, ...]] = RUN_METRICS
     logged_means = ("valid", "stable", "invalid_eigen")
     logged_quantiles = ("lambda_max",)
+    quantile_levels = (0, 5, 10, 20, 25, 30, 40, 50, 60, 70, 75, 80, 90, 95, 100)
 
     def __init__(
         self, config: KineticConfig, *, num_envs: int, seed: int, split: str = "train", task: KineticTask | None = None
     ) -> None:
         self.config = config
         self.task = load_task(config) if task is None else task
-        self.lambda_part = self.task.lambda_part
-        self.n_parameters = len(self.task.simulator.parameter_names)
+        self.members = self.task.testing if split == "test" else self.task.training
+        self.lambda_part = float(self.task.lambda_part[self.members[0]])
+        self.n_parameters = len(self.task.parameters.names)
+        self.record = TrainingRecord()
         limit, size = config.action_limit, self.n_parameters
+        observed = size + int(config.time_feature)
+        n_features = self.task.features.shape[1]
         super().__init__(
             num_envs=num_envs,
             seed=seed,
             split=split,
-            observation_space=gymnasium.spaces.Box(-1.0, 1.0, (size + int(config.time_feature),), np.float32),
+            observation_space=gymnasium.spaces.Box(
+                -(bound := np.repeat(np.array([1.0, FEATURE_LIMIT], np.float32), [observed, n_features])), bound
+            ),
             action_space=gymnasium.spaces.Box(-limit, limit, (size,), np.float32),
         )
         self.answer_space = gymnasium.spaces.Box(config.low, config.high, (size,), np.float64)
 
     def restart(self, copies: np.ndarray) -> None:
-        """Draw p for new episodes; a potential reward costs one simulator call for each."""
-        if "parameters" not in self.state:
-            self.state["parameters"] = np.zeros((self.num_envs, self.n_parameters))
-            self.state["cost"] = np.zeros(self.num_envs)
-            self.state["lambda_best"] = np.full(self.num_envs, np.inf)
-            self.state["first_hit_step"] = np.zeros(self.num_envs, dtype=np.int64)
+        """Draw a steady state and p for new episodes; a potential reward costs one simulator call for each."""
+        state = self.state
+        if "parameters" not in state:
+            state["parameters"] = np.zeros((self.num_envs, self.n_parameters))
+            state["member"] = np.resize(self.members, self.num_envs)
+            state["cost"] = np.zeros(self.num_envs)
+            state["lambda_max"] = np.full((self.num_envs, self.config.horizon), np.inf)
+            state["first_hit_step"] = np.zeros(self.num_envs, dtype=np.int64)
         for copy in copies:
-            self.state["parameters"][copy] = self._draw_start(self.generators[copy])
-        self.state["lambda_best"][copies] = np.inf
-        self.state["first_hit_step"][copies] = 0
+            generator = self.generators[copy]
+            if len(self.members) > 1:
+                state["member"][copy] = generator.choice(self.members)
+            state["parameters"][copy] = self._draw_start(generator, state["member"][copy])
+        state["lambda_max"][copies] = np.inf
+        state["first_hit_step"][copies] = 0
         if self.config.reward == "asinh_potential":
-            lambda_max = self.max_eigenvalue(self.state["parameters"][copies])
-            self.state["cost"][copies] = asinh_cost(lambda_max, self.lambda_part)
+            member = state["member"][copies]
+            lambda_max = self.max_eigenvalue(self.ln_km(state["parameters"][copies], member), member)
+            state["cost"][copies] = asinh_cost(lambda_max, self.task.lambda_part[member])
 
     def advance(self, actions: Arrays) -> Transition:
         """Move every p and compute the largest eigenvalue of every Jacobian in one call."""
-        config, state = self.config, self.state
+        config, state, member = self.config, self.state, self.state["member"]
         step = np.clip(np.asarray(actions, dtype=np.float64), -config.action_limit, config.action_limit)
         state["parameters"] = np.clip(state["parameters"] + config.beta * step, config.low, config.high)
-        lambda_max = self.max_eigenvalue(state["parameters"])
-        valid = lambda_max <= self.lambda_part
-        np.minimum(state["lambda_best"], lambda_max, out=state["lambda_best"])
+        ln_km = self.ln_km(state["parameters"], member)
+        lambda_max = self.max_eigenvalue(ln_km, member)
+        sets = describe_sets(lambda_max, self.task.lambda_part[member])
+        valid = sets["valid"]
+        state["lambda_max"][np.arange(self.num_envs), state["elapsed_steps"] - 1] = lambda_max
         first = valid & (state["first_hit_step"] == 0)
         state["first_hit_step"] = np.where(first, state["elapsed_steps"], state["first_hit_step"])
-        info = describe_sets(lambda_max, self.lambda_part) | {
-            "lambda_best": state["lambda_best"].copy(),
+        info = sets | {
+            "lambda_best": state["lambda_max"].min(axis=1),
             "first_hit_step": state["first_hit_step"].copy(),
             "calls": state["elapsed_steps"] + int(config.reward == "asinh_potential"),
+            "member": member.copy(),
+            "ln_km": ln_km,
         }
         terminated = valid if config.stop_when_valid else np.zeros(self.num_envs, dtype=bool)
         truncated = (state["elapsed_steps"] >= config.horizon) & ~terminated
-        return Transition(self._reward(lambda_max), terminated, truncated, info)
+        reward = self._reward(lambda_max) + config.reward_offset
+        return Transition(reward, terminated, truncated, info)
 
     def observe(self) -> Arrays:
-        """Return p scaled to [-1, 1] and, with ``time_feature``, the share of the episode that has passed."""
+        """Return p scaled to [-1, 1], the share of the episode that has passed, and what is seen of the state."""
         centre, half = (self.config.high + self.config.low) / 2, (self.config.high - self.config.low) / 2
         observation = np.empty(self.observation_space.shape or (), dtype=np.float32)
         observation[:, : self.n_parameters] = (self.state["parameters"] - centre) / half
         if self.config.time_feature:
-            observation[:, -1] = self.state["elapsed_steps"] / self.config.horizon
+            observation[:, self.n_parameters] = self.state["elapsed_steps"] / self.config.horizon
+        if n_features := self.task.features.shape[1]:
+            observation[:, -n_features:] = self.task.features[self.state["member"]]
         return observation
 
     def grade(self, answers: np.ndarray) -> dict[str, np.ndarray]:
-        """Return what the sets p (n, P) are worth; only the bounds of K itself are imposed, not low and high."""
-        lambda_max = self.max_eigenvalue(answers)
-        return describe_sets(lambda_max, self.lambda_part) | {"cost": asinh_cost(lambda_max, self.lambda_part)}
+        """Return what the sets p (n, P) are worth; only the bounds of K itself are imposed, not low and high.
+
+        Row i is graded at the steady state of copy i, and the copies are gone through again for more answers.
+        """
+        member = np.resize(self.state.get("member", self.members), len(answers))
+        ln_km = self.ln_km(answers, member)
+        lambda_max = self.max_eigenvalue(ln_km, member)
+        part = self.task.lambda_part[member]
+        more = {"cost": asinh_cost(lambda_max, part), "member": member, "ln_km": ln_km}
+        return describe_sets(lambda_max, part) | more
 
     @property
     def answers_per_episode(self) -> int:
@@ -125,60 +128,95 @@ class KineticVectorEnv(BatchedEnv):
         return self.config.horizon
 
     def measure(self, trajectories: Trajectories) -> Evaluation:
-        """Return incidence, first hits and eigenvalues over whole episodes."""
-        return measure(trajectories)
+        """Return incidence, first hits, diversity and eigenvalues over whole episodes."""
+        return measure(trajectories, compared=self.task.compared)
 
     def baselines(self) -> dict[str, Any]:
         """Return doing nothing, sets drawn log-uniformly, and sets with uniform saturations (as ORACLE draws them)."""
-        return kinetic_baselines(self.task.simulator, self.parameters_of)
+        member = self.members[:1]
+        return kinetic_baselines(self.task.simulators[member[0]], lambda ln_km: self.parameters_of(ln_km, member))
 
     def facts(self) -> dict[str, Any]:
         """Return what provenance should keep of the loaded model."""
         return {
             "lambda_part": self.lambda_part,
-            "steady_state_hash": self.task.simulator.content_hash,
+            "lambda_parts": self.task.lambda_part.tolist(),
+            "steady_state_hash": self.task.simulators[0].content_hash,
+            "steady_states": [state.provenance for state in self.task.states],
             "n_parameters": self.n_parameters,
         }
+
+    def run_scalars(self) -> dict[str, float | None]:
+        """Return means over the last ten training episodes, and the calls up to the first valid set."""
+        return self.record.scalars()
 
     def sibling(self, num_envs: int, seed: int, split: str) -> Self:
         """Make another environment on the same loaded model."""
         return type(self)(self.config, num_envs=num_envs, seed=seed, split=split, task=self.task)
 
-    def ln_km(self, parameters: np.ndarray) -> np.ndarray:
-        """Turn p (n, P) into ln K, ln(mol/L), within the bounds of K."""
+    def ln_km(self, parameters: np.ndarray, member: np.ndarray) -> np.ndarray:
+        """Turn p (n, P) into ln K of all constants (n, n_parameters), ln(mol/L), within the bounds of K."""
         if self.config.param == "ln_k_over_x":
-            parameters = parameters + self.task.simulator.ln_concentration
-        ln_km: np.ndarray = np.clip(parameters, *LN_KM_BOUNDS)
-        return ln_km
+            parameters = parameters + self.task.ln_concentration(member)
+        return self.task.parameters.complete(parameters)
 
-    def parameters_of(self, ln_km: np.ndarray) -> np.ndarray:
-        """Turn ln K (n, P) into p."""
-        return ln_km - self.task.simulator.ln_concentration if self.config.param == "ln_k_over_x" else ln_km
+    def parameters_of(self, ln_km: np.ndarray, member: np.ndarray) -> np.ndarray:
+        """Turn ln K of all constants (n, n_parameters) into p (n, P)."""
+        moved: np.ndarray = ln_km[:, self.task.parameters.index]
+        return moved - self.task.ln_concentration(member) if self.config.param == "ln_k_over_x" else moved
 
-    def max_eigenvalue(self, parameters: np.ndarray) -> np.ndarray:
-        """Return lambda_max (n,) of the sets p (n, P), and count n simulator calls."""
-        self.simulator_calls += len(parameters)
-        return self.task.simulator.max_eigenvalue(self.ln_km(parameters))
+    def max_eigenvalue(self, ln_km: np.ndarray, member: np.ndarray) -> np.ndarray:
+        """Return lambda_max (n,) of sets at their steady states, and count n simulator calls."""
+        lambda_max = self.task.max_eigenvalue(ln_km, member)
+        self.record.see(lambda_max <= self.task.lambda_part[member], self.simulator_calls)
+        self.simulator_calls += len(ln_km)
+        return lambda_max
 
-    def _draw_start(self, generator: np.random.Generator) -> np.ndarray:
+    def transition(self, actions: Arrays) -> Transition:
+        """Take one step in all copies, and record the episodes that end."""
+        transition = super().transition(actions)
+        for copy in np.flatnonzero(transition.terminated | transition.truncated):
+            steps = int(self.state["elapsed_steps"][copy])
+            rewards = self.state["episode_return"][copy] / steps, self.state["episode_max_reward"][copy]
+            self.record.end_episode(self.state["lambda_max"][copy, :steps], *rewards)
+        return transition
+
+    def get_state(self) -> State:
+        """Return all that changes, with the record of training."""
+        return super().get_state() | {"record": self.record.get_state()}
+
+    def set_state(self, state: State) -> None:
+        """Continue from what `get_state` gave."""
+        super().set_state(state)
+        self.record.set_state(state["record"])
+
+    def _draw_start(self, generator: np.random.Generator, member: int) -> np.ndarray:
         config = self.config
-        if config.start == "normal":
-            return np.clip(generator.normal(0.0, config.start_scale, self.n_parameters), config.low, config.high)
-        if config.start == "uniform":
-            return generator.uniform(config.low, config.high, self.n_parameters)
-        return np.clip(np.zeros(self.n_parameters), config.low, config.high)
+        match config.start:
+            case "normal":
+                start = generator.normal(0.0, config.start_scale, self.n_parameters)
+            case "uniform":
+                start = generator.uniform(config.low, config.high, self.n_parameters)
+            case "file":
+                assert self.task.starts is not None  # load_starts refuses a config that names none
+                row = generator.integers(len(self.task.starts))
+                start = self.parameters_of(self.task.starts[row : row + 1], np.array([member]))[0]
+            case _:
+                start = np.full(self.n_parameters, config.start_value)
+        return np.clip(start, config.low, config.high)
 
     def _reward(self, lambda_max: np.ndarray) -> np.ndarray:
+        part = self.task.lambda_part[self.state["member"]]
         if self.config.reward != "asinh_potential":
-            return DIRECT_REWARDS[self.config.reward](lambda_max, self.lambda_part)
+            return DIRECT_REWARDS[self.config.reward](lambda_max, part)
         previous = self.state["cost"]
         # A set without eigenvalues earns nothing, and the next one is compared with the last that had them.
-        self.state["cost"] = np.where(np.isfinite(lambda_max), asinh_cost(lambda_max, self.lambda_part), previous)
+        self.state["cost"] = np.where(np.isfinite(lambda_max), asinh_cost(lambda_max, part), previous)
         gain: np.ndarray = previous - self.state["cost"]
         return gain
 
 
-def describe_sets(lambda_max: np.ndarray, lambda_part: float) -> dict[str, np.ndarray]:
+def describe_sets(lambda_max: np.ndarray, lambda_part: np.ndarray) -> dict[str, np.ndarray]:
     """Return the ``info`` that any set has, however it was found."""
     return {
         "lambda_max": lambda_max,
@@ -186,14 +224,3 @@ def describe_sets(lambda_max: np.ndarray, lambda_part: float) -> dict[str, np.nd
         "stable": lambda_max < 0,
         "invalid_eigen": ~np.isfinite(lambda_max),
     }
-
-
-def load_task(config: KineticConfig) -> KineticTask:
-    """Load the model and, where the threshold is a rule, calibrate it (both are cached on disk)."""
-    network, state = load_e_coli_core(config.member)
-    simulator = KineticSimulator(network, state, workers=config.workers)
-    if isinstance(config.lambda_part, str):
-        lambda_part = calibrate(simulator, config.lambda_part, bounds=LN_KM_BOUNDS)
-    else:
-        lambda_part = float(config.lambda_part)
-    return KineticTask(simulator, lambda_part)

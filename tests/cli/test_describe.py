@@ -37,7 +37,7 @@ def test_types_defaults_units_and_limits_are_shown(capsys):
     assert "env.lambda_part: int | float | str = auto_saturation 1/h largest eigenvalue" in text
     assert "env.horizon: int = 5 steps per episode (at least 1)" in text
     assert "env.time_feature: bool = true observe" in text
-    assert "zero (one of normal, uniform, zero)" in text
+    assert "needed where they are used (one of M, mM, uM, nM)" in text
     assert "algo.target_kl: float | None = null end an update" in " ".join(describe(capsys, "algo=ppo").split())
     assert "env.kwargs: dict[str, Any] = {}" in describe(capsys, "env=gymnasium")
     assert "It has no options." in describe(capsys, "tracker=none")

@@ -4,32 +4,34 @@ import pytest
 
 import bioppo
 from bioppo import UserError
+from bioppo.envs.batched import ActionError
 from bioppo.envs.evaluation import Trajectories, evaluate
 from bioppo.envs.kinetic.config import LN_KM_BOUNDS, KineticConfig
-from bioppo.envs.kinetic.environment import KineticTask, KineticVectorEnv
-from bioppo.envs.kinetic.evaluation import measure
+from bioppo.envs.kinetic.diversity import count_clusters, influential_parameters, mean_distance
+from bioppo.envs.kinetic.environment import KineticVectorEnv
+from bioppo.envs.kinetic.errors import KineticInputError
+from bioppo.envs.kinetic.evaluation import calls_per_hit, measure, time_constants
 from bioppo.envs.kinetic.figures import figures
 from bioppo.envs.kinetic.rewards import WORST_COST, asinh_cost, exp10, incidence, sigmoid
+from bioppo.envs.kinetic.task import make_task
 
 PART = -20.0
 
 
 @pytest.fixture
-def golden_simulator(golden_simulators):
-    return golden_simulators[0]
+def make(golden_network, golden_states):
+    """Return a function that makes the environment on the golden steady states, the first one alone unless told."""
 
-
-@pytest.fixture
-def make(golden_simulator):
-    """Return a function that makes the environment on the golden steady state."""
-
-    def environment(num_envs=3, seed=0, split="train", **options):
+    def environment(num_envs=3, seed=0, split="train", training=(0,), testing=(0,), starts=None, **options):
         config = KineticConfig(**({"lambda_part": PART, "num_envs": num_envs} | options))
-        return KineticVectorEnv(
-            config, num_envs=num_envs, seed=seed, split=split, task=KineticTask(golden_simulator, PART)
-        )
+        states = golden_states[: max(*training, *testing) + 1]
+        task = make_task(config, golden_network, states, training=training, testing=testing, starts=starts)
+        return KineticVectorEnv(config, num_envs=num_envs, seed=seed, split=split, task=task)
 
     return environment
+
+
+FIRST = np.zeros(1, dtype=int)
 
 
 def actions_for(environment, seed=0):
@@ -89,7 +91,7 @@ def test_p_stays_between_low_and_high_and_k_between_its_bounds(make):
     np.testing.assert_array_equal(observation[0, :-1], 1.0)
     assert observation[0, -1] == pytest.approx(5 / 50)
     assert environment.observation_space.contains(observation)
-    extreme = environment.ln_km(np.array([[100.0] * environment.n_parameters]))
+    extreme = environment.ln_km(np.array([[100.0] * environment.n_parameters]), FIRST)
     assert (extreme == LN_KM_BOUNDS[1]).all()
 
 
@@ -97,13 +99,15 @@ def test_p_and_ln_km_are_inverse(make):
     ln_km = np.random.default_rng(0).uniform(-12, -3, (2, 258))
     for param in ("ln_k_over_x", "ln_km"):
         environment = make(param=param, low=-25.0, high=3.0)
-        np.testing.assert_allclose(environment.ln_km(environment.parameters_of(ln_km)), ln_km)
+        both = np.zeros(2, dtype=int)
+        np.testing.assert_allclose(environment.ln_km(environment.parameters_of(ln_km, both), both), ln_km)
 
 
 def test_info_and_the_potential_reward_follow_from_lambda(make):
     environment = make(4, horizon=3)
     environment.reset(seed=1)
-    start = environment.task.simulator.max_eigenvalue(environment.ln_km(environment.state["parameters"]))
+    ln_km = environment.ln_km(environment.state["parameters"], environment.state["member"])
+    start = environment.task.simulators[0].max_eigenvalue(ln_km)
     calls = environment.simulator_calls
     assert calls == 4
     previous, best = asinh_cost(start, PART), np.full(4, np.inf)
@@ -135,7 +139,9 @@ def test_a_set_without_eigenvalues_earns_nothing_and_is_counted(make, monkeypatc
     environment = make(2)
     environment.reset(seed=0)
     original = environment.max_eigenvalue
-    monkeypatch.setattr(environment, "max_eigenvalue", lambda p: np.where(np.arange(len(p)) == 0, np.inf, original(p)))
+    monkeypatch.setattr(
+        environment, "max_eigenvalue", lambda k, at: np.where(np.arange(len(k)) == 0, np.inf, original(k, at))
+    )
     _, reward, *_, info = environment.step(actions_for(environment))
     assert reward[0] == 0
     assert info["invalid_eigen"].tolist() == [True, False]
@@ -145,10 +151,9 @@ def test_a_set_without_eigenvalues_earns_nothing_and_is_counted(make, monkeypatc
     assert np.isfinite(list(scalars.values())).all()
 
 
-def test_first_hits_are_remembered_and_may_end_the_episode(golden_simulator):
+def test_first_hits_are_remembered_and_may_end_the_episode(make):
     def environment(**options):
-        config = KineticConfig(lambda_part=-10.0, start="zero", horizon=4, **options)
-        return KineticVectorEnv(config, num_envs=2, seed=0, task=KineticTask(golden_simulator, -10.0))
+        return make(2, lambda_part=-10.0, start="fixed", horizon=4, **options)
 
     still = np.zeros((2, 258))
     running = environment()
@@ -166,12 +171,12 @@ def test_first_hits_are_remembered_and_may_end_the_episode(golden_simulator):
     assert info["_final_obs"].all()
 
 
-@pytest.mark.parametrize("start", ["normal", "uniform", "zero"])
+@pytest.mark.parametrize("start", ["normal", "uniform", "fixed"])
 def test_starts(make, start):
     environment = make(40, start=start, reward="sigmoid")
     environment.reset(seed=0)
     drawn = environment.state["parameters"]
-    expected = {"normal": 0.5, "uniform": 12 / np.sqrt(12), "zero": 0.0}[start]
+    expected = {"normal": 0.5, "uniform": 12 / np.sqrt(12), "fixed": 0.0}[start]
     assert drawn.std() == pytest.approx(expected, rel=0.05)
     assert np.abs(drawn).max() <= 6
 
@@ -194,7 +199,10 @@ def test_answers_are_graded_like_steps(make):
 
 
 def test_measures_by_hand():
-    lambda_max = np.array([-30.0, -10.0, 5.0, -25.0, np.inf, -5.0])
+    lambda_max = np.array([-30.0, -10.0, 5.0, -25.0, np.inf, -40.0])
+    ln_km = np.zeros((6, 4))
+    ln_km[[3, 5], 1:3] = [[0.0, 0.0], [3.0, 4.0]]  # the valid single-shot sets; only columns 1 and 2 are compared
+    ln_km[5, 0] = 100.0
     trajectories = Trajectories(
         episode=np.array([0, 0, 1, 1, 2, 2]),
         step=np.array([1, 2, 1, 2, 1, 2]),
@@ -204,17 +212,205 @@ def test_measures_by_hand():
             "valid": lambda_max <= PART,
             "stable": lambda_max < 0,
             "invalid_eigen": ~np.isfinite(lambda_max),
+            "member": np.zeros(6, dtype=int),
+            "ln_km": ln_km,
         },
     )
-    scalars = measure(trajectories).scalars
+    scalars = measure(trajectories, compared=np.array([1, 2])).scalars
     assert scalars == {
-        "incidence": pytest.approx(1 / 3),  # of the last sets -10, -25, -5
-        "first_hit": pytest.approx(2 / 3),
+        "incidence": pytest.approx(2 / 3),  # of the last sets -10, -25, -40
+        "first_hit": 1.0,
         "stable": 1.0,
-        "lambda_max": -10.0,
-        "lambda_best": -25.0,  # median of -30, -25, -5
+        "lambda_max": -25.0,
+        "lambda_best": -30.0,  # median of -30, -25, -40
+        "time_constant": pytest.approx(60 / 25),
+        "diversity": pytest.approx(5 / np.sqrt(2)),
+        "clusters": 2.0,
+        "calls_to_first_valid": pytest.approx((1 + 2 + 2) / 3),
         "invalid_eigen": pytest.approx(1 / 6),
     }
+
+
+def test_time_constants_of_sets_that_never_return():
+    np.testing.assert_allclose(time_constants(np.array([-60.0, -0.001, 0.0, 3.0, np.inf])), [1, 1440, 1440, 1440, 1440])
+
+
+def test_missed_episodes_cost_all_their_calls():
+    assert calls_per_hit(np.array([5, 5, 5]), np.array([2, 0, 0])) == 12
+    assert calls_per_hit(np.array([5, 5]), np.array([0, 0])) == 10
+
+
+def test_the_record_of_training_keeps_ten_episodes_and_the_first_valid_set(make, bitwise_same):
+    environment = make(1, horizon=2, reward="sigmoid", lambda_part=-5.0)
+    environment.reset(seed=0)
+    seen = []
+    for step in range(24):
+        _, reward, *_, info = environment.step(actions_for(environment, step))
+        seen.append((info["lambda_max"][0], reward[0]))
+    episodes = np.array(seen).reshape(12, 2, 2)[2:]
+    lambda_max, reward = episodes[..., 0], episodes[..., 1]
+    scalars = environment.run_scalars()
+    assert scalars.keys() == {metric.name for metric in environment.run_metrics}
+    expected = {
+        "training_lambda_mean": lambda_max.mean(),
+        "training_lambda_last": lambda_max[:, -1].mean(),
+        "training_lambda_best": lambda_max.min(axis=1).mean(),
+        "training_lambda_median": np.median(lambda_max, axis=1).mean(),
+        "training_reward_mean": reward.mean(),
+        "training_reward_max": reward.max(axis=1).mean(),
+    }
+    for name, value in expected.items():
+        assert scalars[name] == pytest.approx(value)
+    valid = [value <= -5.0 for value, _ in seen]
+    assert scalars["training_first_valid"] == (valid.index(True) + 1 if any(valid) else None)
+    other = make(1, horizon=2, reward="sigmoid", lambda_part=-5.0)
+    other.set_state(environment.get_state())
+    assert other.run_scalars() == scalars
+    assert bitwise_same(other.get_state(), environment.get_state())
+
+
+def test_distances_are_taken_within_one_steady_state():
+    sets = np.array([[0.0], [2.0], [100.0], [101.0]])
+    group = np.array([0, 0, 1, 1])
+    assert mean_distance(sets, group) == pytest.approx(1.5)
+    assert count_clusters(sets, group) == 3  # 100 and 101 are a factor of e apart: one cluster
+    assert mean_distance(sets[:1], group[:1]) == 0.0
+    assert count_clusters(sets[:0], group[:0]) == 0
+
+
+def test_constants_matter_where_they_can_change_the_jacobian(zoo_network, zoo_simulator):
+    influential = influential_parameters(zoo_network)
+    assert 0 < influential.sum() < len(influential)
+    base = np.random.default_rng(0).uniform(-12, -3, (1, len(influential)))
+    jacobian = zoo_simulator.jacobian(base)
+    for index, matters in enumerate(influential):
+        moved = base.copy()
+        moved[0, index] += 1.0
+        assert np.array_equal(zoo_simulator.jacobian(moved), jacobian) != matters, zoo_network.parameter_names[index]
+
+
+def test_each_copy_is_judged_at_its_own_steady_state(make, golden_simulators):
+    environment = make(16, training=(0, 1), lambda_part_scope="member", lambda_part=-20.0)
+    environment.reset(seed=0)
+    member = environment.state["member"]
+    assert set(member.tolist()) == {0, 1}
+    *_, info = environment.step(actions_for(environment))
+    np.testing.assert_array_equal(info["member"], member)
+    for index in (0, 1):
+        rows = member == index
+        expected = golden_simulators[index].max_eigenvalue(info["ln_km"][rows])
+        np.testing.assert_array_equal(info["lambda_max"][rows], expected)
+        log_ratio = environment.state["parameters"][rows] + golden_simulators[index].ln_concentration
+        np.testing.assert_array_equal(info["ln_km"][rows], log_ratio)
+    graded = environment.grade(environment.state["parameters"])
+    np.testing.assert_array_equal(graded["lambda_max"], info["lambda_max"])
+
+
+def test_held_out_states_are_met_in_the_test_split_only(make):
+    environment = make(8, training=(0,), testing=(1,), condition=True)
+    test = environment.sibling(8, 0, "test")
+    validation = environment.sibling(8, 0, "validation")
+    for each, member in ((environment, 0), (validation, 0), (test, 1)):
+        each.reset(seed=0)
+        assert (each.state["member"] == member).all()
+    assert environment.lambda_part == PART
+
+
+def test_what_is_seen_of_a_state_is_standardised_over_training(make, golden_states):
+    environment = make(4, training=(0, 1), condition=True)
+    features = environment.task.features
+    n_species, n_reactions = len(golden_states[0].concentration), len(golden_states[0].flux)
+    assert features.shape[1] == n_species + 2 * n_reactions + 71
+    np.testing.assert_allclose(features[0], -features[1])  # two states: one deviation to either side, or equal
+    assert set(np.round(np.abs(features).ravel(), 6)) <= {0.0, 1.0}
+    observation, _ = environment.reset(seed=0)
+    np.testing.assert_allclose(observation[:, 259:], features[environment.state["member"]], rtol=1e-6)
+    assert environment.single_observation_space.contains(observation[0])
+
+
+def test_measured_constants_stay_and_known_ranges_hold(make, golden_network):
+    names = golden_network.parameter_names
+    environment = make(3, fixed={names[0]: 1e-4}, ranges={names[5]: [1e-3, 2e-3]}, start="uniform")
+    assert environment.n_parameters == 257
+    environment.reset(seed=0)
+    *_, info = environment.step(np.zeros((3, 257)))
+    np.testing.assert_allclose(info["ln_km"][:, 0], np.log(1e-4))
+    assert ((info["ln_km"][:, 5] >= np.log(1e-3)) & (info["ln_km"][:, 5] <= np.log(2e-3))).all()
+    assert names[0] not in environment.task.parameters.names
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"fixed": {"km_substrate1_PFKK": 1e-3}}, r"fixed.km_substrate1_PFKK: the model has no such constant; did you"),
+        ({"ranges": {"km_substrate1_PFKK": [1e-3, 1]}}, r"ranges.km_substrate1_PFKK: the model has no such constant"),
+        (
+            {"fixed": {"km_substrate1_PFK": -1.0}},
+            r"fixed.km_substrate1_PFK=-1.0: give a value between 1.4e-11 and 20",
+        ),
+        ({"fixed": {"km_substrate1_PFK": 1e3}}, r"fixed.km_substrate1_PFK=1000.0: give a value between"),
+        ({"fixed": {"km_substrate1_PFK": "much"}}, r"fixed.km_substrate1_PFK=much: give a value between"),
+        (
+            {"ranges": {"km_substrate1_PFK": [1.0, 1e-3]}},
+            r"ranges.km_substrate1_PFK=\[1.0, 0.001\]: give \[low, high\]",
+        ),
+        ({"ranges": {"km_substrate1_PFK": [1e-3]}}, r"ranges.km_substrate1_PFK=\[0.001\]: give \[low, high\]"),
+        (
+            {"fixed": {"km_substrate1_PFK": 1.0}, "ranges": {"km_substrate1_PFK": [1e-3, 2.0]}},
+            "the constant is fixed too",
+        ),
+        ({"members": []}, r"members=\[\]: give at least one steady state"),
+        ({"held_out": [-1]}, r"held_out=\[-1\]: give at least one steady state"),
+        ({"lambda_part": 0}, "lambda_part=0: a valid set is stable, so give a negative number"),
+        ({"lambda_part": "auto"}, "lambda_part=auto: give a negative number or auto_saturation or auto_log_uniform"),
+        ({"low": 1.0, "high": 1.0}, "low=1 and high=1: give low < high"),
+        ({"beta": 0.0}, "beta=0.0: give a value of greater than 0"),
+        ({"horizon": 0}, "horizon=0: give a value of at least 1"),
+        ({"num_envs": 0}, "num_envs=0: give a value of at least 1"),
+        ({"reward": "tanh"}, "reward=tanh: choose one of asinh_potential, sigmoid, incidence, exp10"),
+        ({"param": "km"}, "param=km: choose one of ln_k_over_x, ln_km"),
+        ({"start": "zero"}, "start=zero: choose one of normal, uniform, fixed, file"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(make, options, sentence):
+    with pytest.raises(UserError, match=sentence):
+        make(**options)
+
+
+def test_a_measured_constant_without_effect_is_warned_of(make, zoo_network):
+    from bioppo.envs.kinetic.parameters import parameter_space
+
+    inert = next(name for name, acts in zip(zoo_network.parameter_names, zoo_network.acting, strict=True) if not acts)
+    with pytest.warns(UserWarning, match="takes part in no rate"):
+        space = parameter_space(zoo_network.parameter_names, zoo_network.acting, fixed={inert: 1e-3})
+    assert inert not in space.names
+
+
+def test_a_task_with_nothing_to_move_is_refused(golden_network, make):
+    with pytest.raises(KineticInputError, match="fixed names every constant, so that nothing is left to move"):
+        make(fixed=dict.fromkeys(golden_network.parameter_names, 1e-3))
+
+
+def test_inert_constants_and_the_order_of_the_vector_can_be_chosen(zoo_network):
+    from bioppo.envs.kinetic.parameters import parameter_space
+
+    names, acting = zoo_network.parameter_names, zoo_network.acting
+    space = parameter_space(names, acting, include_inert=False, order=names[::-1])
+    assert space.names == tuple(name for name in names[::-1] if acting[names.index(name)])
+    ln_km = space.complete(np.arange(len(space.names), dtype=float)[None] / 100)
+    for position, name in enumerate(space.names):
+        assert ln_km[0, names.index(name)] == position / 100
+
+
+def test_an_action_with_the_wrong_shape_or_without_a_number_is_refused(make):
+    environment = make(2)
+    environment.reset(seed=0)
+    with pytest.raises(ActionError, match=r"Actions have shape \(2, 3\): give \(2, 258\)"):
+        environment.step(np.zeros((2, 3)))
+    actions = np.zeros((2, 258))
+    actions[1, 7] = np.nan
+    with pytest.raises(ActionError, match="The action of copy 1 is not finite"):
+        environment.step(actions)
 
 
 def test_baselines_are_those_of_the_specification(make):
@@ -228,7 +424,7 @@ def test_baselines_are_those_of_the_specification(make):
     assert scores["log_uniform"]["incidence"] < 0.02
     assert 0.45 < scores["log_uniform"]["stable"] < 0.61
     assert 0.3 < scores["nothing"]["incidence"] < 0.5  # K = x exp(N(0, 0.5)): 40 %
-    assert {len(score) for score in scores.values()} == {6}
+    assert {len(score) for score in scores.values()} == {10}
 
 
 # Actions are changes of ln K, in its own units, as the published settings are.
@@ -277,12 +473,11 @@ def test_figures_show_training_and_agents(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1, 2])
-def test_cma_es_reaches_80_percent_within_1500_calls(golden_simulator, seed):
+def test_cma_es_reaches_80_percent_within_1500_calls(make, seed):
     from bioppo.algorithms.baselines.cma_es import build_cma_es
     from bioppo.algorithms.baselines.config import CMAESConfig
 
-    task = KineticTask(golden_simulator, -38.0)
-    environment = KineticVectorEnv(KineticConfig(lambda_part=-38.0), num_envs=64, seed=seed, task=task)
+    environment = make(64, seed, lambda_part=-38.0)
     learner = build_cma_es(CMAESConfig(), environment, seed=seed, device="cpu")
     while environment.simulator_calls < 1500:
         learner.update(0.0)
