@@ -14,21 +14,23 @@ import numpy as np
 
 from ..disk_cache import read_entry, write_entry
 from ..errors import KineticInputError
-from .model_json import decode_network, decode_state, encode_network, encode_state
-from ..network import FloatArray, Modifier, ModifierKind, Network, RateLaw, Reaction, Slot, stoichiometric_matrix
+from ..network import FloatArray, Network, stoichiometric_matrix
 from ..steady_state import SteadyState, check_steady_state
+from .cobra_reactions import build_network
+from .model_json import decode_network, decode_state, encode_network, encode_state
+from .state_draws import (
+    FLUX_SCALE,
+    SMALLEST_FLUX,
+    SMALLEST_FREE_ENERGY,
+    draw_concentrations,
+    draw_flux_targets,
+    draw_free_energy_targets,
+)
 from .thermodynamics import DirectionProblem, choose_directions, nearest_fluxes, nearest_free_energies
 
 FORMAT = 1
 """Raised when the builder changes, so that older files in the cache are not read."""
-FLUX_SCALE = 0.3
-"""mol/L/h for 1 mmol/gDW/h: 1200 g/L of cell at 0.25 g dry weight per gram (Choudhury et al. 2024)."""
-SMALLEST_FLUX = 0.05
 SMALLEST_GROWTH = 0.3
-SMALLEST_FREE_ENERGY = 0.1
-LARGEST_FREE_ENERGY = 40.0
-LONGEST_TURNOVER = 1 / 60
-"""h; without this bound the slowest pool sets the largest eigenvalue, whatever the Michaelis constants."""
 
 BIOMASS = "Biomass_Ecoli_core"
 IRREVERSIBLE = {BIOMASS, "ATPM"}
@@ -36,37 +38,6 @@ IRREVERSIBLE = {BIOMASS, "ATPM"}
 LEFT_OUT = {"FRD7", "H2Ot"}
 WATER = {"h2o_c", "h2o_e"}
 PROTONS = {"h_c": 10**-7.5, "h_e": 10**-7.0}
-OTHER_CONCENTRATION = 3e-4
-CONCENTRATIONS = {
-    "atp_c": 3e-3,
-    "adp_c": 0.6e-3,
-    "amp_c": 0.2e-3,
-    "nad_c": 1.5e-3,
-    "nadh_c": 0.1e-3,
-    "nadp_c": 0.1e-3,
-    "nadph_c": 0.12e-3,
-    "coa_c": 0.5e-3,
-    "accoa_c": 0.6e-3,
-    "glu__L_c": 30e-3,
-    "gln__L_c": 4e-3,
-    "pi_c": 10e-3,
-    "g6p_c": 1e-3,
-    "f6p_c": 0.3e-3,
-    "fdp_c": 2e-3,
-    "dhap_c": 0.3e-3,
-    "g3p_c": 0.2e-3,
-    "pep_c": 0.3e-3,
-    "pyr_c": 1e-3,
-    "o2_c": 0.2e-3,
-    "co2_c": 1e-3,
-    "nh4_c": 5e-3,
-    "glc__D_e": 10e-3,
-    "o2_e": 0.24e-3,
-    "nh4_e": 20e-3,
-    "pi_e": 20e-3,
-    "co2_e": 1e-3,
-}
-"""mol/L; typical values of growing cells and of a minimal medium."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -172,7 +143,7 @@ def draw_member(core: CoreModel, member: int) -> SteadyState:
     generator = np.random.default_rng([2026, member])
     flux = FLUX_SCALE * _draw_fluxes(core, member, generator)
     free_energy = _draw_free_energies(core, generator)
-    concentration = _draw_concentrations(core.network, flux, generator)
+    concentration = draw_concentrations(core.network, flux, generator, PROTONS)
     provenance = f"e_coli_core member {member} (computed with cobra {version('cobra')}, scipy {version('scipy')})"
     state = SteadyState(flux, free_energy, concentration, provenance)
     check_steady_state(core.network, state)
@@ -180,31 +151,9 @@ def draw_member(core: CoreModel, member: int) -> SteadyState:
 
 
 def _build_network(reactions: list[Any]) -> Network:
-    used = {metabolite.id for reaction in reactions for metabolite in reaction.metabolites} - WATER
-    variables = {species for species in used if species.endswith("_c")} - PROTONS.keys()
-    return Network(
-        variables=tuple(sorted(variables)),
-        constants=tuple(sorted(used - variables)),
-        reactions=tuple(_build_reaction(reaction) for reaction in reactions),
-    )
-
-
-def _build_reaction(source: Any) -> Reaction:
-    law = RateLaw.IRREVERSIBLE if source.id in IRREVERSIBLE else RateLaw.CONVENIENCE
-    slots, modifiers = [], []
-    count = {"substrate": 0, "product": 0}
-    for species, stoichiometry in sorted((metabolite.id, float(n)) for metabolite, n in source.metabolites.items()):
-        if species in WATER:
-            continue
-        if species in PROTONS:
-            modifiers.append(Modifier(species, stoichiometry, ModifierKind.DISPLACEMENT))
-            continue
-        side = "substrate" if stoichiometry < 0 else "product"
-        count[side] += 1
-        label = f"{side}{count[side]}"
-        saturable = law.reversible or side == "substrate"
-        slots.append(Slot(label, species, stoichiometry, f"km_{label}_{source.id}" if saturable else None))
-    return Reaction(source.id, law, tuple(slots), tuple(modifiers))
+    used = {metabolite.id for reaction in reactions for metabolite in reaction.metabolites}
+    outside = {species for species in used if not species.endswith("_c")}
+    return build_network(reactions, constants=outside, water=WATER, protons=PROTONS, irreversible=IRREVERSIBLE)
 
 
 def _smallest_flux(network: Network) -> FloatArray:
@@ -212,14 +161,9 @@ def _smallest_flux(network: Network) -> FloatArray:
 
 
 def _draw_fluxes(core: CoreModel, member: int, generator: np.random.Generator) -> FloatArray:
-    """Return steady fluxes near the growth optimum, mmol/gDW/h; member 0 is not scattered."""
-    scale = generator.uniform(0.7, 1.2) if member else 1.0
-    scatter = generator.standard_normal(len(core.reference))
-    excess = generator.exponential(size=len(core.reference))
+    """Return steady fluxes near the growth optimum, mmol/gDW/h."""
     smallest = _smallest_flux(core.network)
-    target = core.reference * scale * np.exp(0.2 * scatter if member else 0.0)
-    # Reactions at rest need some flux: a rate law has no maximal rate otherwise.
-    target = np.where(np.abs(target) < smallest, core.direction * smallest * np.exp(excess), target)
+    target = draw_flux_targets(core.reference, core.direction, smallest, member, generator)
     balance = stoichiometric_matrix(core.network)[: len(core.network.variables)]
     return nearest_fluxes(balance, target, core.direction, smallest)
 
@@ -227,26 +171,11 @@ def _draw_fluxes(core: CoreModel, member: int, generator: np.random.Generator) -
 def _draw_free_energies(core: CoreModel, generator: np.random.Generator) -> FloatArray:
     """Return dG/RT, minus infinity for irreversible reactions, ``(n_reactions,)``."""
     reversible = core.network.reversible
-    size = generator.lognormal(np.log(3.0), 0.9, size=int(reversible.sum()))
-    target = -core.direction[reversible] * np.clip(size, SMALLEST_FREE_ENERGY, LARGEST_FREE_ENERGY)
+    target = draw_free_energy_targets(core.direction[reversible], generator)
     stoichiometry = stoichiometric_matrix(core.network)[:, reversible]
     free_energy = np.full(len(reversible), -np.inf)
     free_energy[reversible] = nearest_free_energies(stoichiometry, target, SMALLEST_FREE_ENERGY)
     return free_energy
-
-
-def _draw_concentrations(network: Network, flux: FloatArray, generator: np.random.Generator) -> FloatArray:
-    """Return concentrations, mol/L, in the network's order of species."""
-    names = sorted(network.species)
-    typical = np.array([CONCENTRATIONS.get(name, OTHER_CONCENTRATION) for name in names])
-    drawn = dict(zip(names, typical * np.exp(0.5 * generator.standard_normal(len(names))), strict=True))
-    concentration: FloatArray = np.array([drawn[name] for name in network.species]).clip(1e-7, 0.1)
-    n_variables = len(network.variables)
-    throughput = 0.5 * np.abs(stoichiometric_matrix(network)[:n_variables]) @ np.abs(flux)
-    concentration[:n_variables] = np.minimum(concentration[:n_variables], throughput * LONGEST_TURNOVER)
-    for proton, value in PROTONS.items():
-        concentration[network.species_index[proton]] = value
-    return concentration
 
 
 def _versions() -> dict[str, Any]:

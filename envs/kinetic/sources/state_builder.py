@@ -63,7 +63,7 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class StateOrigin:
-    """Which numbers of a completed state are given and which are assumed; free energies of reversible reactions only."""
+    """Which numbers of a completed state are given and which assumed; irreversible reactions have no free energy."""
 
     fluxes: Origin
     free_energies: Origin

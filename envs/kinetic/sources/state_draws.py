@@ -47,6 +47,9 @@ CONCENTRATIONS = {
     "nh4_e": 20e-3,
     "pi_e": 20e-3,
     "co2_e": 1e-3,
+    "h_c": 10**-7.5,
+    "h_p": 10**-7.0,
+    "h_e": 10**-7.0,
 }
 """mol/L; typical values of growing cells and of a minimal medium, by BiGG identifier."""
 

@@ -1,0 +1,54 @@
+"""Tables of named numbers: CSV files with a column of names and a column of values."""
+
+import csv
+from os import PathLike
+from pathlib import Path
+
+from ..errors import KineticInputError
+
+MOLAR = {"M": 1.0, "mM": 1e-3, "uM": 1e-6, "nM": 1e-9}
+"""mol/L for one of each unit."""
+
+
+def read_values(path: str | PathLike[str], name_column: str, value_column: str) -> dict[str, float]:
+    """Return name to number, in the file's order; other columns are not read.
+
+    Raises
+    ------
+    KineticInputError
+        The file cannot be read, lacks a column, names something twice, or has a value that is no number.
+    """
+    file = Path(path)
+    try:
+        with file.open(newline="", encoding="utf-8-sig") as text:
+            reader = csv.DictReader(text)
+            rows = list(reader)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise KineticInputError(f"{file} cannot be read ({error}); give a CSV file in UTF-8.") from error
+    columns = reader.fieldnames or []
+    if name_column not in columns or value_column not in columns:
+        raise KineticInputError(
+            f"{file} has the columns {', '.join(columns) or '(none)'}; its first line must name "
+            f"{name_column} and {value_column}."
+        )
+    values: dict[str, float] = {}
+    for number, row in enumerate(rows, start=2):
+        name = row[name_column]
+        if name in values:
+            raise KineticInputError(f"{file}, row {number}: {name} is given twice; keep one of the two.")
+        try:
+            values[name] = float(row[value_column])
+        except (TypeError, ValueError) as error:
+            raise KineticInputError(
+                f"{file}, row {number}: the {value_column} of {name} is {row[value_column]!r}; give a number."
+            ) from error
+    return values
+
+
+def read_concentrations(path: str | PathLike[str], unit: str | None) -> dict[str, float]:
+    """Return species to mol/L from the columns ``species`` and ``concentration``; the unit is never guessed."""
+    if unit not in MOLAR:
+        raise KineticInputError(
+            f"concentration_unit={unit}: give the unit of {Path(path)}, one of {', '.join(MOLAR)}."
+        )
+    return {name: value * MOLAR[unit] for name, value in read_values(path, "species", "concentration").items()}
