@@ -1,12 +1,12 @@
 """Learning curves over seeds, the figures of a study, and how a figure is written."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -190,6 +190,7 @@ def study_figures(runs: Sequence[RunRecord], metric_names: Sequence[str] = ()) -
         for column, quantity in TRAINING_SCALARS.items():
             name = column.replace("environment/", "training_") + suffix
             figures[name] = learning_curve_figure(members, column, quantity=quantity, baselines={})
+        figures |= {f"{name}{suffix}": figure for name, figure in environment_study_figures(members).items()}
     return {name: figure for name, figure in figures.items() if figure is not None}
 
 
@@ -202,13 +203,28 @@ def draw_run_figures(run_directory: Path) -> list[Path]:
 def environment_figures(run_directory: Path) -> dict[str, "Figure"]:
     """Return the figures that a run's environment offers, by file name; none if it has no ``figures`` module.
 
-    The module ``figures`` beside the environment's class, found through the ``_target_`` that the run recorded, has a
-    function ``figures(run_directory)``.
+    They are what the module's function ``figures(run_directory)`` returns.
     """
+    draw = environment_function(run_directory, "figures")
+    return dict(draw(run_directory)) if draw else {}
+
+
+def environment_study_figures(members: Sequence[Variant]) -> dict[str, "Figure"]:
+    """Return the figures that an environment offers for several of its runs, by file name.
+
+    The function ``study_figures(variants)`` of its ``figures`` module gets the directories of finished runs by label.
+    """
+    draw = environment_function(members[0].runs[0].path, "study_figures")
+    finished = {variant.label: [run.path for run in variant.finished] for variant in members if variant.finished}
+    return dict(draw(finished)) if draw and finished else {}
+
+
+def environment_function(run_directory: Path, function: str) -> Callable[..., Any] | None:
+    """Return a function of the module ``figures`` beside the environment's class, which the run's config names."""
     target = str(read_config(run_directory)["env"].get("_target_", ""))
     name = figures_module(target)
-    draw = getattr(import_module(name), "figures", None) if name else None
-    return dict(draw(run_directory)) if draw else {}
+    found: Callable[..., Any] | None = getattr(import_module(name), function, None) if name else None
+    return found
 
 
 def figures_module(target: str) -> str | None:

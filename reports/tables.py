@@ -187,7 +187,8 @@ def gaps(
     notes += [f"{label}: {seed_list(missing[label])} missing." for label in sorted(never_begun)]
     for row in rows:
         notes += [
-            f"{row.label}, {metric} ({agent}): undefined for {seed_list(cell.undefined)}, which the cell leaves out."
+            f"{row.label}, {metric}{f' ({agent})' if agent else ''}: undefined for {seed_list(cell.undefined)}, "
+            "which the cell leaves out."
             for (agent, metric), cell in row.cells.items()
             if cell.undefined
         ]

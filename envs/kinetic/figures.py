@@ -1,10 +1,14 @@
 """Figures of a kinetic run, drawn from its directory alone."""
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from ...configs.saved import read_config
+from .training_figures import draw_rewards, draw_ridgelines
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,7 +40,38 @@ def figures(run_directory: Path) -> dict[str, "Figure"]:
     drawn = {"eigenvalues": draw_eigenvalues(progress, final_sets(run_directory), threshold)}
     if "environment/reward_mean" in progress:
         drawn["reward"] = draw_reward(progress)
+        drawn["episodes"] = draw_ridgelines([progress], threshold, "Sets of selected updates")
     return drawn
+
+
+def study_figures(variants: Mapping[str, Sequence[Path]]) -> dict[str, "Figure"]:
+    """Return ``episodes_reward``, and ``episodes_eigenvalues`` of the first variant, from run directories by label.
+
+    Variants that never act have neither.
+    """
+    import pandas as pd
+
+    progress = {
+        label: [pd.read_csv(directory / "progress.csv") for directory in directories]
+        for label, directories in variants.items()
+    }
+    acting = {
+        label: tables
+        for label, tables in progress.items()
+        if all("environment/reward_mean" in table for table in tables)
+    }
+    if not acting:
+        return {}
+    first, tables = next(iter(acting.items()))
+    directory = variants[first][0]
+    facts = json.loads((directory / "provenance.json").read_text()).get("environment")
+    if facts is None:  # a directory that was copied without its provenance in full
+        return {}
+    copies = int(read_config(directory)["env"]["num_envs"])
+    return {
+        "episodes_reward": draw_rewards(acting, copies),
+        "episodes_eigenvalues": draw_ridgelines(tables, facts["lambda_part"], f"{first}, {len(tables)} seeds"),
+    }
 
 
 def final_sets(run_directory: Path) -> dict[str, np.ndarray]:

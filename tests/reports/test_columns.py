@@ -43,6 +43,18 @@ def test_counts_have_no_best_and_stand_in_the_csv(study):
     ]
 
 
+def test_what_a_training_tells_of_itself_is_a_column_with_a_direction(study):
+    provenance = {"run_metrics": [{"name": "training_reward", "better": "higher", "meaning": "of the last episodes"}]}
+    study.run("a", result=RESULT | {"training_reward": 3.0, "random/incidence": 0}, provenance=provenance)
+    study.run("b", budget=5, result=RESULT | {"training_reward": None}, provenance=provenance)
+    table = table_of(study, ["training_reward", "incidence"])
+    assert [column.title for column in table.columns] == ["training_reward ↑", "incidence ↑"]
+    lines = render(table, "markdown").splitlines()
+    assert lines[3] == "| budget=1000 | 1 | 3.00 [–] | **0.500 [–]** |"
+    assert any("training_reward: undefined for seed 0" in line for line in lines)
+    assert [column.title for column in table_of(study).columns if "training" in column.title] == []
+
+
 def test_a_best_column_that_no_run_has(study):
     study.run("a", result={"last/incidence": 0.5})
     with pytest.raises(

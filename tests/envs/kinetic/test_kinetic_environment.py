@@ -11,7 +11,7 @@ from bioppo.envs.kinetic.diversity import count_clusters, influential_parameters
 from bioppo.envs.kinetic.environment import KineticVectorEnv
 from bioppo.envs.kinetic.errors import KineticInputError
 from bioppo.envs.kinetic.evaluation import calls_per_hit, measure, time_constants
-from bioppo.envs.kinetic.figures import figures
+from bioppo.envs.kinetic.figures import figures, study_figures
 from bioppo.envs.kinetic.rewards import WORST_COST, asinh_cost, exp10, incidence, sigmoid
 from bioppo.envs.kinetic.task import make_task
 
@@ -462,7 +462,10 @@ def test_figures_show_training_and_agents(tmp_path):
     more = f"env.lambda_part=-20 evaluation.episodes=10 display=off hydra.run.dir={tmp_path}"
     assert main([*words.split(), *more.split()]) == 0
     drawn = figures(tmp_path)
-    assert drawn.keys() == {"reward", "eigenvalues"}
+    assert drawn.keys() == {"reward", "eigenvalues", "episodes"}
+    selected = [text.get_text() for text in drawn["episodes"].axes[0].get_yticklabels()]
+    assert selected == ["last", "75% of training", "50% of training", "25% of training", "first"]
+    assert study_figures({"a": [tmp_path], "b": [tmp_path]}).keys() == {"episodes_reward", "episodes_eigenvalues"}
     training, final = drawn["eigenvalues"].axes
     labels = {line.get_label() for line in final.lines}
     assert {"last policy", "doing nothing", "random actions", "uniform saturations", "valid below -20"} <= labels
