@@ -19,6 +19,7 @@ COMMANDS = {
     "status": "say how far the jobs below a folder are: bioppo status DIR",
     "list": "name the environments, algorithms and other choices: bioppo list env",
     "describe": "explain every option of a choice: bioppo describe env=kinetic",
+    "data": "list, download and remove public data sets: bioppo data get kinetic_varma",
     "export": "write a trained policy for use elsewhere: bioppo export RUN",
 }
 

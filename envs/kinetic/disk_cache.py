@@ -9,17 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-
-def cache_directory() -> Path | None:
-    """Return ``$BIOPPO_CACHE``, or ``bioppo`` in the user's cache directory; None for a user without a home."""
-    if chosen := os.environ.get("BIOPPO_CACHE"):
-        return Path(chosen)
-    if parent := os.environ.get("XDG_CACHE_HOME"):
-        return Path(parent) / "bioppo"
-    try:
-        return Path.home() / ".cache" / "bioppo"
-    except RuntimeError:
-        return None
+from ...datasets.cache import cache_directory
 
 
 def read_entry(name: str, key: Mapping[str, Any]) -> Any | None:
