@@ -146,6 +146,10 @@ class BatchedEnv(VectorEnv[Any, Any, Any]):
         del answers
         raise UserError(f"{type(self).__name__} cannot be answered at once: choose an algorithm that acts in it.")
 
+    def question(self, observation: Arrays) -> Arrays:
+        """Return what a Solver is asked, a row per copy: the first observation, or what identifies the task."""
+        return observation
+
     @property
     def answers_per_episode(self) -> int:
         """How many answers stand for one episode when a Solver is evaluated."""

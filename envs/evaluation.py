@@ -78,14 +78,18 @@ def play(
 def ask(
     solver: Solver, environment: BatchedEnv, *, episodes: int, seed: int, generator: np.random.Generator
 ) -> Trajectories:
-    """Let a solver answer; ``answers_per_episode`` independent answers stand for one episode's steps."""
+    """Let a solver answer; ``answers_per_episode`` independent answers stand for one episode's steps.
+
+    A solver that spends simulator calls on every answer has an ``answers_per_episode`` of its own.
+    """
+    answers = getattr(solver, "answers_per_episode", environment.answers_per_episode)
     columns: dict[str, list[np.ndarray]] = {"episode": [], "step": [], "reward": []}
     environment.reset(seed=seed)
     for first in range(0, episodes, environment.num_envs):
         observation, _ = environment.reset()
         count = min(environment.num_envs, episodes - first)
-        question = _rows(observation, count)
-        for step in range(1, environment.answers_per_episode + 1):
+        question = _rows(environment.question(observation), count)
+        for step in range(1, answers + 1):
             info = environment.grade(np.asarray(solver.answer(question, generator=generator)))
             columns["episode"].append(np.arange(first, first + count))
             columns["step"].append(np.full(count, step))

@@ -39,6 +39,9 @@ class KineticConfig(EnvConfig):
     held_out: list[Any] | None = option(  # noqa: RUF009
         None, "steady states of the test split, never trained on; null: those of training"
     )
+    search_calls: list[int] = option(  # noqa: RUF009
+        [], "baselines that search every test state anew: ORACLE and CMA-ES with each of these numbers of calls"
+    )
     flux_scale: float = option(
         0.3, "mol/L/h for 1 mmol/gDW/h: 1e-3 x density (1200 g/L) x dry weight per wet weight (0.25)", above=0
     )
@@ -116,6 +119,8 @@ class KineticConfig(EnvConfig):
             rows = getattr(self, key)
             if rows is not None and (not rows or not all(map(_names_a_state, rows))):
                 raise OptionError(f"{key}={rows}: give at least one steady state, each by number (from 0) or name.")
+        if any(calls < 1 for calls in self.search_calls):
+            raise OptionError(f"search_calls={list(self.search_calls)}: give numbers of at least 1.")
         _check_known_constants(self)
         if isinstance(self.lambda_part, str):
             if self.lambda_part not in RULES:

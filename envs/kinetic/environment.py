@@ -7,11 +7,12 @@ import numpy as np
 
 from ..batched import Arrays, BatchedEnv, Metric, State, Transition
 from ..evaluation import Evaluation, Trajectories
-from .baselines import kinetic_baselines
+from .baselines import kinetic_baselines, starts_near_x
 from .config import KineticConfig
 from .evaluation import METRICS, RUN_METRICS, TrainingRecord, measure
 from .rewards import DIRECT_REWARDS, asinh_cost
 from .task import FEATURE_LIMIT, KineticTask, load_task
+from .transfer import search_baselines
 
 
 class KineticVectorEnv(BatchedEnv):
@@ -122,6 +123,11 @@ class KineticVectorEnv(BatchedEnv):
         more = {"cost": asinh_cost(lambda_max, part), "member": member, "ln_km": ln_km}
         return describe_sets(lambda_max, part) | more
 
+    def question(self, observation: Arrays) -> Arrays:
+        """Return the position of every copy's steady state among the task's, (num_envs,)."""
+        del observation
+        return self.state["member"].copy()
+
     @property
     def answers_per_episode(self) -> int:
         """As many independent answers as a policy has steps, so that first_hit compares like with like."""
@@ -132,9 +138,14 @@ class KineticVectorEnv(BatchedEnv):
         return measure(trajectories, compared=self.task.compared)
 
     def baselines(self) -> dict[str, Any]:
-        """Return doing nothing, sets drawn log-uniformly, and sets with uniform saturations (as ORACLE draws them)."""
+        """Return doing nothing, the samplers, and the searches with a number of calls for every state."""
         member = self.members[:1]
-        return kinetic_baselines(self.task.simulators[member[0]], lambda ln_km: self.parameters_of(ln_km, member))
+        samplers = kinetic_baselines(
+            self.task.simulators[member[0]],
+            lambda ln_km: self.parameters_of(ln_km, member),
+            nothing_is_near_x=starts_near_x(self.config),
+        )
+        return samplers | search_baselines(self.task, self.config.search_calls, self.parameters_of)
 
     def facts(self) -> dict[str, Any]:
         """Return what provenance should keep of the loaded model."""
