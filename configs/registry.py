@@ -16,8 +16,14 @@ GROUPS: dict[str, dict[str, str]] = {
     },
     "algo": {
         "ppo": "bioppo.algorithms.ppo.config.PPOConfig",
+        "trpo": "bioppo.algorithms.trpo.config.TRPOConfig",
         "random": "bioppo.algorithms.baselines.config.RandomConfig",
         "cma_es": "bioppo.algorithms.baselines.config.CMAESConfig",
+        "nes": "bioppo.algorithms.baselines.config.NESConfig",
+        "gradient": "bioppo.envs.kinetic.search_config.GradientConfig",
+        "oracle": "bioppo.envs.kinetic.search_config.OracleConfig",
+        "near_x": "bioppo.envs.kinetic.search_config.NearXConfig",
+        "log_uniform": "bioppo.envs.kinetic.search_config.LogUniformConfig",
     },
     "tracker": {
         "none": "bioppo.training.trackers.NoTrackerConfig",

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ...configs.option import AlgorithmConfig, option
+from ...configs.option import AlgorithmConfig, OptionError, option
 
 
 @dataclass(kw_only=True)
@@ -28,3 +28,30 @@ class CMAESConfig(AlgorithmConfig):
         None, "initial standard deviation of every coordinate; null: a sixth of the answer's range", above=0
     )
     diagonal: bool = option(True, "adapt the variances alone: cheap, and fast in hundreds of dimensions")
+
+
+@dataclass(kw_only=True)
+class NESConfig(AlgorithmConfig):
+    """Evolution strategy over generator networks, as in RENAISSANCE (Choudhury et al. 2024)."""
+
+    kind: ClassVar[str] = "search"
+    _target_: str = option("bioppo.algorithms.baselines.nes.build_nes", "dotted name of its builder")
+    name: str = option("nes", "name of the algorithm in directories and tables")
+    reward_flag: int = option(
+        1,
+        "reward of a generator's batch: 0, the share of its answers that are good enough; 1, exp(-m/10)/2 with the "
+        "mean m of its ten best",
+        choices=(0, 1),
+    )
+    population_size: int = option(20, "generators per generation", minimum=2)
+    sets_per_member: int = option(100, "answers that each generator gives", minimum=10)
+    noise: float = option(0.01, "standard deviation of the noise on weights and biases", above=0)
+    learning_rate: float = option(1e-3, "step size of the first generation", above=0)
+    decay: float = option(0.95, "the step size is multiplied by this after every generation", above=0, maximum=1)
+    hidden_sizes: list[int] = option([256, 512, 1024], "units of the generator's hidden layers")  # noqa: RUF009
+    latent_size: int = option(99, "normal numbers that the generator makes an answer of", minimum=1)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.hidden_sizes or any(size < 1 for size in self.hidden_sizes):
+            raise OptionError(f"hidden_sizes={list(self.hidden_sizes)}: give at least one positive number of units.")

@@ -7,12 +7,16 @@ import numpy as np
 
 from ..batched import Arrays
 from .calibration import sample_log_uniform, sample_uniform_saturation
-from .config import LN_KM_BOUNDS
+from .config import LN_KM_BOUNDS, KineticConfig
+from .network import FloatArray
 from .simulator import KineticSimulator
+
+NEAR_X_SCALE = 0.5
+"""Standard deviation of ln(K/x) in the sampler near_x."""
 
 
 class Nothing:
-    """Leave every start as it is: K = x exp(N(0, start_scale)) with normal starts."""
+    """Leave every start as it is."""
 
     def __init__(self, n_parameters: int) -> None:
         self.n_parameters = n_parameters
@@ -38,16 +42,37 @@ class Sampler:
         return self.parameters_of(self.draw(self.simulator, len(question), generator, bounds=LN_KM_BOUNDS))
 
 
+def sample_near_x(
+    simulator: KineticSimulator, count: int, generator: np.random.Generator, *, bounds: tuple[float, float]
+) -> FloatArray:
+    """Draw ``K = x exp(N(0, 0.5))`` of every slot, ``ln K`` clipped to the bounds, ``(count, n_parameters)``."""
+    ln_ratio = generator.normal(0.0, NEAR_X_SCALE, size=(count, len(simulator.parameter_names)))
+    ln_km: FloatArray = (simulator.ln_concentration + ln_ratio).clip(*bounds)
+    return ln_km
+
+
+SAMPLERS = {"log_uniform": sample_log_uniform, "oracle": sample_uniform_saturation, "near_x": sample_near_x}
+
+
+def starts_near_x(config: KineticConfig) -> bool:
+    """Whether episodes start as the sampler near_x draws, so that doing nothing measures it already."""
+    return (config.param, config.start, config.start_scale) == ("ln_k_over_x", "normal", NEAR_X_SCALE)
+
+
 def kinetic_baselines(
-    simulator: KineticSimulator, parameters_of: Callable[[np.ndarray], np.ndarray]
+    simulator: KineticSimulator,
+    parameters_of: Callable[[np.ndarray], np.ndarray],
+    *,
+    nothing_is_near_x: bool = True,
 ) -> dict[str, Nothing | Sampler]:
-    """Return the baselines by name; ``parameters_of`` turns ln K (n, P) into p.
+    """Return the baselines by name; ``parameters_of`` turns ln K of all constants (n, n_parameters) into p (n, P).
 
     ``nothing`` leaves the starts as they are, ``log_uniform`` draws ln K uniformly between its bounds, and ``oracle``
-    draws every saturation uniformly in (0, 1), as ORACLE does.
+    draws every saturation uniformly in (0, 1), as ORACLE does. ``near_x`` draws K around x; it is left out where
+    ``nothing_is_near_x``.
     """
-    return {
-        "nothing": Nothing(len(simulator.parameter_names)),
-        "log_uniform": Sampler(sample_log_uniform, simulator, parameters_of),
-        "oracle": Sampler(sample_uniform_saturation, simulator, parameters_of),
-    }
+    n_moved = parameters_of(simulator.ln_concentration[None]).shape[1]
+    samplers = {name: Sampler(draw, simulator, parameters_of) for name, draw in SAMPLERS.items()}
+    if nothing_is_near_x:
+        del samplers["near_x"]
+    return {"nothing": Nothing(n_moved), **samplers}

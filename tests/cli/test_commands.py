@@ -169,7 +169,7 @@ def test_a_saved_config_builds_the_same_objects(tmp_path, monkeypatch):
         ("bioppo ", " ".join(COMMANDS)),
         ("bioppo list a", "algo"),
         ("bioppo train env=k", "env=kinetic"),
-        ("bioppo sweep algo=", "algo=cma_es algo=ppo algo=random"),
+        ("bioppo sweep algo=", " ".join(f"algo={name}" for name in sorted(GROUPS["algo"]))),
         ("bioppo train env=kinetic algo=ppo algo.lea", "algo.learning_rate="),
         ("bioppo table ", ""),
     ],

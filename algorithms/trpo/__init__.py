@@ -1,0 +1,1 @@
+"""Trust-region policy optimisation as sb3-contrib has it."""
