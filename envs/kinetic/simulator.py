@@ -10,14 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .conservation import Reduction, reduce_conservation
+from .determinant import may_be_valid
 from .elasticity import unsaturated_elasticities
 from .errors import KineticInputError
 from .gradient import JacobianFactors, eigenvalue_sensitivities, leading_eigenvectors
-from .network import ComplexArray, FloatArray, Network, mass_balance_matrix
+from .network import BoolArray, ComplexArray, FloatArray, Network, mass_balance_matrix
 from .saturation import build_groups, saturation_pullback, saturations
 from .steady_state import SteadyState, check_steady_state, content_hash
 
-Number = TypeVar("Number", np.float64, np.complex128)
+Number = TypeVar("Number", np.float64, np.complex128, np.bool_)
 
 SETS_PER_BLOCK = 64
 """Sets evaluated together: enough to amortise NumPy's calls, few enough for their Jacobians to stay in the cache."""
@@ -124,6 +125,29 @@ class KineticSimulator:
         It is ``+inf`` where the Jacobian or an eigenvalue is not finite; other sets are not affected.
         """
         return self._over_blocks(lambda block: _largest_real_part(_eigenvalues(self._jacobian(block))), ln_km)
+
+    def validity(self, ln_km: FloatArray, lambda_part: float) -> BoolArray:
+        """Return ``max_eigenvalue(ln_km) <= lambda_part``, ``(n_sets,)``, without most of the eigenvalues.
+
+        Determinants rule out most invalid sets first (`determinant.may_be_valid`).
+
+        Parameters
+        ----------
+        ln_km
+            As in `saturations`.
+        lambda_part
+            Largest eigenvalue of a valid set, 1/h, negative.
+        """
+        if not lambda_part < 0:
+            raise KineticInputError(f"lambda_part={lambda_part}: a valid set is stable, so give a negative number.")
+
+        def valid(block: FloatArray) -> BoolArray:
+            jacobian = self._jacobian(block)
+            result = may_be_valid(jacobian, lambda_part)
+            result[result] = _largest_real_part(_eigenvalues(jacobian[result])) <= lambda_part
+            return result
+
+        return self._over_blocks(valid, ln_km)
 
     def gradient(self, ln_km: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return :meth:`max_eigenvalue` and its derivatives by ``ln K``, ``(n_sets,)`` and ``(n_sets, n_parameters)``.
