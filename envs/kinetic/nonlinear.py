@@ -34,6 +34,8 @@ class NonlinearModel:
         Steady concentrations ``x*`` of the variable species, mol/L.
     reduction : Reduction
         The choice of independent species.
+    acting : numpy.ndarray of int
+        The Michaelis constants that take part in a rate.
     dependent : numpy.ndarray of int
         The other species, whose concentrations follow from conserved totals.
 
@@ -67,7 +69,7 @@ class NonlinearModel:
         self.slots = slot_table(network)
         acting = np.flatnonzero(network.acting)
         species = np.array([network.species_index[slot.species] for _, slot in network.parameter_slots], dtype=np.intp)
-        self._acting = acting
+        self.acting = acting
         self._ln_concentration: FloatArray = np.log(state.concentration[species[acting]])
         self.partials = partial_table(
             self.slots, self.forward, self.displacement, self.relative_balance, self.relative_link
@@ -86,11 +88,11 @@ class NonlinearModel:
             raise KineticInputError(
                 f"ln Km has the shape {values.shape}; give (number of sets, {len(self.parameter_names)})."
             )
-        acting = values[:, self._acting]
+        acting = values[:, self.acting]
         if not np.isfinite(acting).all():
             row, column = np.argwhere(~np.isfinite(acting))[0]
             raise KineticInputError(
-                f"Set {row}: ln Km of {self.parameter_names[self._acting[column]]} is {acting[row, column]}; give "
+                f"Set {row}: ln Km of {self.parameter_names[self.acting[column]]} is {acting[row, column]}; give "
                 "finite numbers."
             )
         ratio = np.vstack([np.exp(self._ln_concentration[:, None] - acting.T), np.zeros((1, len(values)))])
