@@ -163,7 +163,7 @@ def read_population(path: str | Path) -> Population:
 
 
 def stored_constants(ln_km: FloatArray, unit: float = 1.0) -> FloatArray:
-    """Return K in a unit (mol/L) such that ``log(K * unit)`` gives ln K back bit for bit, where any float does.
+    """Return K in a unit (mol/L) such that ``log(K * unit)`` gives ln K back, below -2 bit for bit.
 
     The eigenvalues of published models change by 1e-9 with the last bit of a logarithm.
     """

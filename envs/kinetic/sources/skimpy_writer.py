@@ -44,7 +44,7 @@ def write_skimpy_model(
     state: SteadyState | None = None,
     ln_km: FloatArray | None = None,
 ) -> None:
-    """Write a model in SKiMpy's YAML; read back, it is the same network.
+    """Write a model in SKiMpy's YAML; read back, it has the same Jacobians.
 
     Parameters
     ----------
@@ -200,6 +200,13 @@ def _stored_parameters(
         if _encode_reaction(reaction)["mechanism"]["class"] in ("UniBiReversibleHill", "BiUniReversibleHill")
     }
     if ln_km is not None:
+        # SKiMpy has constants for products of irreversible laws, which take no part in the rate: any value will do.
+        stored |= {
+            f"km_{slot.label}_{reaction.name}": 1.0
+            for reaction in network.reactions
+            for slot in reaction.slots
+            if reaction.law is RateLaw.IRREVERSIBLE and slot.parameter is None
+        }
         stored |= dict(zip(network.parameter_names, stored_constants(ln_km, unit).tolist(), strict=True))
     if state is not None:
         constants = state.concentration[len(network.variables) :] / unit
