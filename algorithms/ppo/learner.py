@@ -19,7 +19,11 @@ from .policies import ActorCritic
 from .rollouts import FiniteEpisodes, ShapedDictRolloutBuffer, ShapedRolloutBuffer
 
 ACTIVATIONS = {"tanh": torch.nn.Tanh, "relu": torch.nn.ReLU, "elu": torch.nn.ELU, "gelu": torch.nn.GELU}
-OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+# Adam is left as stable-baselines3 has it; the fused kernel takes a fraction of the time for wide networks.
+OPTIMIZERS: dict[str, dict[str, Any]] = {
+    "adam": {"optimizer_class": torch.optim.Adam},
+    "adamw": {"optimizer_class": torch.optim.AdamW, "optimizer_kwargs": {"fused": True}},
+}
 COSINE_END = 1e-6
 
 
@@ -121,12 +125,12 @@ def policy_keywords(config: PPOConfig) -> dict[str, Any]:
     return {
         "net_arch": list(config.hidden_sizes),
         "activation_fn": ACTIVATIONS[config.activation],
-        "optimizer_class": OPTIMIZERS[config.optimizer],
         "log_std_init": config.log_std_init,
         "layer_norm": config.layer_norm,
         "state_dependent_std": config.state_dependent_std,
         "log_std_bounds": None if bounds is None else (bounds[0], bounds[1]),
         "critic_scale": None if critic_rate is None else critic_rate / config.learning_rate,
+        **OPTIMIZERS[config.optimizer],
     }
 
 

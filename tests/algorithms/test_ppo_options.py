@@ -1,11 +1,14 @@
 """What the options of PPO add to stable-baselines3: networks, optimiser groups, shaped rollouts."""
 
 import warnings
+from importlib.resources import files
 
 import gymnasium
 import numpy as np
+import pandas as pd
 import pytest
 import torch
+import yaml
 from stable_baselines3 import PPO
 from stable_baselines3.common.utils import set_random_seed
 
@@ -13,6 +16,7 @@ from bioppo import UserError
 from bioppo.algorithms.ppo.config import PPOConfig
 from bioppo.algorithms.ppo.learner import build_ppo, clip_range_schedule, learning_rate_schedule
 from bioppo.algorithms.ppo.rollouts import standardized_by_trajectory
+from bioppo.cli.main import main
 from bioppo.configs.option import OptionError
 from bioppo.envs.batched import BatchedEnv, Transition
 from bioppo.envs.stable_baselines_adapter import StableBaselinesAdapter
@@ -175,8 +179,9 @@ def test_the_advantage_is_the_return_less_the_value():
     learner = ppo(RisingEnv(), bootstrap_truncated=False, **options)
     buffer = roll_out(learner)
     np.testing.assert_allclose(buffer.returns, np.tile(returns, 2)[:, None].repeat(2, axis=1), atol=1e-6)
-    np.testing.assert_allclose(buffer.advantages, buffer.returns - buffer.values, atol=1e-6)
-    assert buffer.values.any()
+    values = buffer.__dict__["values"]
+    np.testing.assert_allclose(buffer.advantages, buffer.returns - values, atol=1e-6)
+    assert values.any()
     last = learner.model.policy.predict_values(torch.ones(1, 1)).item()
     bootstrapped = roll_out(ppo(RisingEnv(), **options)).returns[:4, 0]
     np.testing.assert_allclose(bootstrapped, returns + last * 0.5 ** np.array([4, 3, 2, 1]), atol=1e-6)
@@ -208,6 +213,15 @@ def test_advantages_are_limited_after_they_are_standardised(point_env, space, st
     seen = next(buffer.get(48)).advantages.numpy()
     np.testing.assert_allclose(np.sort(seen), np.sort(expected.clip(-limit, limit)), atol=1e-5)
     assert learner.update(0.0)["train/n_updates"] == 2
+
+
+def test_the_ratio_of_probabilities_begins_at_one(point_env):
+    learner = ppo(point_env(), **EVERYTHING)
+    learner.update(0.0)
+    batch = next(roll_out(learner).get(48))
+    _, log_probability, entropy = learner.model.policy.evaluate_actions(batch.observations, batch.actions)
+    torch.testing.assert_close(log_probability, batch.old_log_prob)
+    assert entropy.std() > 0  # the deviation depends on the state
 
 
 def trained(learner, updates):
@@ -290,3 +304,36 @@ def test_options_of_continuous_actions_are_refused_for_discrete_ones(point_env, 
 def test_a_single_action_is_not_normalised():
     with pytest.raises(UserError, match=r"algo.layer_norm=all makes a single action constant: choose hidden"):
         ppo(RisingEnv(), batch_size=8, layer_norm="all")
+
+
+def experiment(name):
+    words = [f"experiment={name}", "budget=100", "evaluation.episodes=4", "evaluation.baselines=false", "display=plain"]
+    return ["train", *words, "hydra.run.dir=run"]
+
+
+@pytest.mark.parametrize("name", ["kinetic_poster", "kinetic_report"])
+def test_the_experiments_train_through_the_command(name, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(experiment(name)) == 0
+    progress = pd.read_csv("run/progress.csv")
+    assert list(progress["simulator_calls"]) == [0, 50, 100]
+    ratio = progress["train/critic_learning_rate"][1:] / progress["train/learning_rate"][1:]
+    np.testing.assert_allclose(ratio, 10 if name == "kinetic_report" else 10 / 3)
+    clip = [0.2, 0.2] if name == "kinetic_poster" else [0.3, 0.2]
+    np.testing.assert_allclose(progress["train/clip_range"][1:], clip)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("kinetic_poster", {"hidden_sizes": [256, 256], "layer_norm": "none", "gae_lambda": 1.0, "ent_coef": 0.0}),
+        ("kinetic_report", {"hidden_sizes": [1536, 1536], "layer_norm": "all", "gae_lambda": 0.98, "ent_coef": 0.01}),
+    ],
+)
+def test_the_experiments_leave_no_tuned_setting(name, expected, capsys):
+    assert main([*experiment(name), "--cfg", "job", "--resolve"]) == 0
+    algo = yaml.safe_load(capsys.readouterr().out)["algo"]
+    assert algo | expected == algo
+    tuned = yaml.safe_load((files("bioppo.configs") / "tuned" / "kinetic-ppo.yaml").read_text())["algo"]
+    own = yaml.safe_load((files("bioppo.configs") / "experiment" / f"{name}.yaml").read_text())["algo"]
+    assert not set(tuned) - set(own)
