@@ -26,8 +26,9 @@ def may_be_valid(jacobian: FloatArray, threshold: float) -> BoolArray:
     threshold
         Negative, in the matrices' unit.
     """
-    candidates: BoolArray = np.isfinite(jacobian.reshape(len(jacobian), -1)).all(axis=1)
-    diagonal = np.arange(jacobian.shape[-1])
+    n_sets, size, _ = jacobian.shape
+    candidates = np.array(np.isfinite(jacobian).reshape(n_sets, size**2).all(axis=1), dtype=np.bool_)
+    diagonal = np.arange(size)
     for shift in SHIFTS:
         rows = np.flatnonzero(candidates)
         shifted = -jacobian[rows]
