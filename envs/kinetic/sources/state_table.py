@@ -28,6 +28,15 @@ def row_names(path: str | Path) -> list[str]:
         return [row[0] for row in rows if row]
 
 
+def read_row(path: str | Path, row: str | int) -> tuple[list[str], list[str]]:
+    """Return the cells of the header and of one row, given by name or position, as text."""
+    path = Path(path)
+    with _rows(path) as lines:
+        header = next(lines)
+        ((_, cells),) = _select(path, lines, [row])
+    return header, cells
+
+
 def read_states(
     path: str | Path, network: Network, *, rows: Sequence[str | int], flux_scale: float = 0.3
 ) -> list[SteadyState]:
@@ -136,11 +145,11 @@ def _rows(path: Path) -> Iterator[Iterator[list[str]]]:
 
 
 def _columns(path: Path, header: list[str], network: Network) -> _Columns:
-    position = {_model_name(name): index for index, name in reversed(list(enumerate(header)))}
+    position = {model_name(name): index for index, name in reversed(list(enumerate(header)))}
     position |= {name: index for index, name in enumerate(header)}
     reverse = {match[1]: index for index, name in enumerate(header) if (match := REVERSE.fullmatch(name))}
-    reverse |= {_model_name(name): index for name, index in reverse.items() if _model_name(name) not in reverse}
-    ln_concentration = {_model_name(name[3:]): index for index, name in enumerate(header) if name.startswith("LC_")}
+    reverse |= {model_name(name): index for name, index in reverse.items() if model_name(name) not in reverse}
+    ln_concentration = {model_name(name[3:]): index for index, name in enumerate(header) if name.startswith("LC_")}
     displacement = {
         reaction.name: (position[f"{prefix}_{reaction.name}"], divisor)
         for prefix, divisor in (("DG", KCAL_PER_MOL), ("LnGamma", 1.0))
@@ -177,7 +186,7 @@ def _refuse_missing(path: Path, missing: list[str], expected: str) -> None:
         )
 
 
-def _model_name(name: str) -> str:
+def model_name(name: str) -> str:
     """Return a table's name as a kinetic model spells it."""
     name = name.replace("-", "_")
     return f"_{name}" if name[:1].isdigit() else name

@@ -8,7 +8,7 @@ from bioppo.envs.kinetic.errors import KineticInputError
 from bioppo.envs.kinetic.network import Network, RateLaw, Reaction, Slot
 from bioppo.envs.kinetic.simulator import KineticSimulator
 from bioppo.envs.kinetic.sources.skimpy_yaml import read_skimpy_model
-from bioppo.envs.kinetic.sources.state_table import read_computed_state, read_states, row_names
+from bioppo.envs.kinetic.sources.state_table import read_computed_state, read_row, read_states, row_names
 
 NETWORK = Network(
     ("_2pg_c", "b_c"),
@@ -68,6 +68,11 @@ def test_rows_are_chosen_by_name_or_position_in_any_order(tmp_path):
     states = read_states(path, NETWORK, rows=[2, "7", 0])
     np.testing.assert_allclose([np.log(state.concentration[3]) for state in states], [-6, -7, -7])
     assert states[0].flux[0] == pytest.approx(0.6)
+
+
+def test_one_row_is_given_as_text(tmp_path):
+    header, cells = read_row(table(tmp_path, ("first", {}), ("second", {"OUT": "?"})), "second")
+    assert dict(zip(header, cells, strict=True)) == {"": "second", **ROW, "OUT": "?"}
 
 
 def test_net_fluxes_need_no_reverse_columns(tmp_path):
