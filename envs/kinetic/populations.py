@@ -102,12 +102,14 @@ def write_population(
     Raises
     ------
     KineticInputError
-        The suffix is none of these, or the arrays do not fit each other.
+        The suffix is none of these, the folder does not exist, or the arrays do not fit each other.
     """
     path = Path(path)
     population = Population(tuple(names), np.asarray(ln_km), np.asarray(lambda_max), metadata, str(path))
     text = json.dumps(dict(metadata))
-    match _suffix(path):
+    suffix = _suffix(path)
+    check_folder(path)
+    match suffix:
         case ".csv":
             _write_csv(path, population, text)
         case ".npz":
@@ -172,6 +174,12 @@ def stored_constants(ln_km: FloatArray, unit: float = 1.0) -> FloatArray:
         excess = np.log(constants * unit) - ln_km
         constants = np.where(excess == 0, constants, np.nextafter(constants, np.where(excess > 0, 0.0, np.inf)))
     return constants
+
+
+def check_folder(path: Path) -> None:
+    """Raise :class:`KineticInputError` where a file cannot be written for want of its folder."""
+    if not path.parent.is_dir():
+        raise KineticInputError(f"{path}: the folder {path.parent} does not exist; make it first.")
 
 
 def _suffix(path: Path) -> str:

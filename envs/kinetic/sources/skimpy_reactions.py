@@ -121,7 +121,7 @@ def _law(name: str, mechanism: Mapping[str, Any], parameters: StoredNumbers) -> 
             f"Reaction {name}: the mechanism class {given} is not supported; use one of {', '.join(MECHANISMS)}."
         )
     key = f"hill_coefficient_{name}"
-    coefficient = parameters.positive(key) if "BiReversibleHill" in class_name or "BiUni" in class_name else None
+    coefficient = parameters.positive(key) if class_name in ("UniBiReversibleHill", "BiUniReversibleHill") else None
     if coefficient not in (None, 1.0):
         raise KineticInputError(f"Reaction {name}: parameters.{key} is {coefficient:g}; only 1 is supported.")
     return MECHANISMS[class_name]

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..errors import KineticInputError
 from ..network import FloatArray, ModifierKind, Network, RateLaw, Reaction
-from ..populations import stored_constants
+from ..populations import Population, check_folder, stored_constants
 from ..steady_state import SteadyState, check_steady_state
 from .maximal_rates import equilibrium_orders, ln_equilibrium_constants, ln_maximal_rates, rate_orders
 from .skimpy_reactions import MODIFIERS, molar
@@ -66,10 +66,11 @@ def write_skimpy_model(
     Raises
     ------
     KineticInputError
-        The unit is unknown, or the network or its compartments cannot be expressed in SKiMpy's format.
+        The folder does not exist, the unit is unknown, or the network or its compartments cannot be expressed in SKiMpy's format.
     """
     import yaml
 
+    check_folder(Path(path))
     unit = molar(concentration_unit)
     names, volumes = _compartments(network, compartments)
     content = {
@@ -110,10 +111,17 @@ def write_skimpy_population(
         Michaelis constants, ln(mol/L), ``(n_sets, n_parameters)``.
     concentration_unit
         M, mM, uM or nM, with hours.
+
+    Raises
+    ------
+    KineticInputError
+        The folder does not exist, the unit is unknown, or the sets or the state do not fit the network.
     """
     import h5py
 
+    check_folder(Path(path))
     check_steady_state(network, state)
+    Population(network.parameter_names, ln_km, np.full(len(ln_km), np.nan), source=str(path))
     unit = molar(concentration_unit)
     used = {participant.species for reaction in network.reactions for participant in reaction.participants}
     names, values = [], []

@@ -143,3 +143,8 @@ def test_other_suffixes_are_refused(tmp_path):
             KineticInputError, match=r"sets\.pkl: a population has one of the suffixes \.csv, \.npz, \.h5"
         ):
             use(tmp_path)
+
+
+def test_a_missing_folder_is_named(tmp_path):
+    with pytest.raises(KineticInputError, match=r"sets\.npz: the folder .*later does not exist; make it first"):
+        stored(tmp_path / "later", ".npz")

@@ -352,6 +352,19 @@ def test_a_population_has_the_layout_that_skimpy_loads(tmp_path, zoo_network, zo
     assert "k_equilibrium_uptake" not in values
 
 
+def test_sets_that_do_not_fit_are_not_written(tmp_path, zoo_network, zoo_state):
+    ln_km = np.zeros((2, len(zoo_network.parameter_names)))
+    for sets, folder, sentence in [
+        (ln_km[:, 1:], tmp_path, "ln_km has the shape"),
+        (ln_km * np.nan, tmp_path, "set 0 has no positive finite value of km_substrate1_uptake"),
+        (ln_km, tmp_path / "later", "later does not exist; make it first"),
+    ]:
+        with pytest.raises(KineticInputError, match=sentence):
+            write_skimpy_population(folder / "sets.h5", zoo_network, zoo_state, sets, concentration_unit="M")
+    with pytest.raises(KineticInputError, match="later does not exist; make it first"):
+        write_skimpy_model(tmp_path / "later" / "m.yml", zoo_network, concentration_unit="M")
+
+
 @pytest.fixture(scope="module")
 def varma(public_data):
     model = read_skimpy_model(public_data("kinetic/varma_strain_1.yml"), concentration_unit="uM")
