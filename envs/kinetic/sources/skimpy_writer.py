@@ -66,7 +66,7 @@ def write_skimpy_model(
     Raises
     ------
     KineticInputError
-        The folder does not exist, the unit is unknown, or the network or its compartments cannot be expressed in SKiMpy's format.
+        The folder does not exist, the unit is unknown, or SKiMpy cannot express the network or its compartments.
     """
     import yaml
 
