@@ -34,6 +34,8 @@ class NonlinearModel:
         Steady concentrations ``x*`` of the variable species, mol/L.
     reduction : Reduction
         The choice of independent species.
+    ln_concentration : numpy.ndarray, (n_parameters,)
+        ``ln x*`` of each Michaelis constant's species, x in mol/L.
     acting : numpy.ndarray of int
         The Michaelis constants that take part in a rate.
     dependent : numpy.ndarray of int
@@ -67,10 +69,9 @@ class NonlinearModel:
         self.ln_displacement: FloatArray = np.where(network.reversible, state.ln_displacement, -np.inf)[:, None]
         self.amplitude: FloatArray = state.flux[:, None] / -np.expm1(self.ln_displacement)
         self.slots = slot_table(network)
-        acting = np.flatnonzero(network.acting)
         species = np.array([network.species_index[slot.species] for _, slot in network.parameter_slots], dtype=np.intp)
-        self.acting = acting
-        self._ln_concentration: FloatArray = np.log(state.concentration[species[acting]])
+        self.acting: IntArray = np.flatnonzero(network.acting)
+        self.ln_concentration: FloatArray = np.log(state.concentration[species])
         self.partials = partial_table(
             self.slots, self.forward, self.displacement, self.relative_balance, self.relative_link
         )
@@ -95,7 +96,7 @@ class NonlinearModel:
                 f"Set {row}: ln Km of {self.parameter_names[self.acting[column]]} is {acting[row, column]}; give "
                 "finite numbers."
             )
-        ratio = np.vstack([np.exp(self._ln_concentration[:, None] - acting.T), np.zeros((1, len(values)))])
+        ratio = np.vstack([np.exp(self.ln_concentration[self.acting, None] - acting.T), np.zeros((1, len(values)))])
         saturation_ratio = ratio[self.slots.slot]
         denominator = denominators(self.slots, saturation_ratio)[0]
         return Dynamics(self, saturation_ratio, denominator, np.zeros((len(self.dependent), len(values))))
