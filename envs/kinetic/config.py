@@ -45,6 +45,27 @@ class KineticConfig(EnvConfig):
     flux_scale: float = option(
         0.3, "mol/L/h for 1 mmol/gDW/h: 1e-3 x density (1200 g/L) x dry weight per wet weight (0.25)", above=0
     )
+    complete: bool = option(
+        False, "fill in what a row of state_file lacks by computed values, which its provenance calls assumed"
+    )
+    flux_file: str | None = option(
+        None, "cobra: CSV with reaction and flux (mmol/gDW/h); null: fluxes of the growth optimum"
+    )
+    concentration_file: str | None = option(
+        None, "cobra: CSV with species and concentration, in concentration_unit; null: typical values are drawn"
+    )
+    directions: dict[str, Any] = option({}, "computed states: +1 or -1 by reaction, whatever its flux")  # noqa: RUF009
+    smallest_flux: float = option(
+        0.05, "computed states: least absolute flux of a reaction without a known one", unit="mmol/gDW/h", above=0
+    )
+    constants: list[str] = option([], "cobra: species without a mass balance, besides those outside")  # noqa: RUF009
+    left_out: list[str] = option([], "cobra: reactions that are left out, besides boundary reactions")  # noqa: RUF009
+    irreversible: list[str] = option(  # noqa: RUF009
+        [], "cobra: reactions without thermodynamic meaning, besides objective, biomass and maintenance"
+    )
+    resting: str = option(
+        "remove", "cobra: remove reactions at rest, or drive them with smallest_flux", choices=("remove", "drive")
+    )
     concentration_unit: str | None = option(
         None,
         "unit of Km and concentrations stored in model_file; needed where they are used",
