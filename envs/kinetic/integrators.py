@@ -97,7 +97,7 @@ def integrate_together(
     current, z = dynamics, np.array(start)
     reached = np.zeros(len(end_time))
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        step = np.minimum(end_time, 0.01 / np.abs(current.right_hand_side(z)).max(axis=0))
+        step = np.fmin(end_time, 0.01 / np.abs(current.right_hand_side(z)).max(axis=0))
     for _ in range(most_steps):
         if not len(active):
             break
