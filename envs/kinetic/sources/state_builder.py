@@ -12,7 +12,7 @@ import numpy as np
 
 from ..errors import KineticInputError
 from ..network import BoolArray, FloatArray, Network, stoichiometric_matrix
-from ..steady_state import SteadyState, check_steady_state
+from ..steady_state import LARGEST_CONCENTRATION, SteadyState, check_steady_state
 from .state_draws import (
     FLUX_SCALE,
     SMALLEST_FLUX,
@@ -21,6 +21,7 @@ from .state_draws import (
     draw_flux_targets,
     draw_free_energy_targets,
 )
+from .state_origin import StateOrigin, trace
 from .thermodynamics import (
     LARGEST_FLUX,
     DirectionProblem,
@@ -34,46 +35,6 @@ ASSUMED_WEIGHT = 0.01
 """Cost of moving an assumed value relative to a given one: given values move only where nothing else can."""
 LARGEST_COEFFICIENT = 1e3
 """Reactions with larger coefficients (growth reactions reach 1e7) are scaled; the solver's tolerance is absolute."""
-KEPT = 1e-6
-"""Relative distance within which a given value counts as kept."""
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """Where the values of one kind come from: names of reactions or species, in the network's order.
-
-    Parameters
-    ----------
-    given
-        Known, and kept.
-    moved
-        Known, but no steady and driven state has the value.
-    assumed
-        Computed or drawn.
-    """
-
-    given: tuple[str, ...]
-    moved: tuple[str, ...]
-    assumed: tuple[str, ...]
-
-    def __str__(self) -> str:
-        moved = f", {len(self.moved)} given but moved" if self.moved else ""
-        return f"{len(self.given)} given{moved}, {len(self.assumed)} assumed"
-
-
-@dataclass(frozen=True, slots=True)
-class StateOrigin:
-    """Which numbers of a completed state are given and which assumed; irreversible reactions have no free energy."""
-
-    fluxes: Origin
-    free_energies: Origin
-    concentrations: Origin
-
-    def __str__(self) -> str:
-        return (
-            f"fluxes: {self.fluxes}; free energies: {self.free_energies}; concentrations: {self.concentrations}; "
-            "assumed values are no measurements"
-        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -139,17 +100,15 @@ def complete_state(
         raise KineticInputError(f"member={member}: give a number of at least 0.")
     known = _arrange(network, fluxes, concentrations, free_energies, directions, source)
     generator = np.random.default_rng([2026, member])
-    flux = _complete_fluxes(network, known, reference or {}, smallest_flux, member, generator)
+    flux = _complete_fluxes(network, known, reference or {}, smallest_flux, member, generator, source)
     free_energy = _complete_free_energies(network, known, np.sign(flux), generator)
     concentration = draw_concentrations(network, flux_scale * flux, generator, concentrations or {})
     reactions = tuple(reaction.name for reaction in network.reactions)
     reversible = np.flatnonzero(network.reversible)
     origin = StateOrigin(
-        _origin(reactions, known.flux, flux),
-        _origin(
-            tuple(reactions[index] for index in reversible), known.free_energy[reversible], free_energy[reversible]
-        ),
-        _origin(network.species, known.concentration, concentration),
+        trace(reactions, known.flux, flux),
+        trace(tuple(reactions[index] for index in reversible), known.free_energy[reversible], free_energy[reversible]),
+        trace(network.species, known.concentration, concentration),
     )
     provenance = f"{source} member {member} (computed with scipy {version('scipy')}; {origin})"
     state = SteadyState(flux_scale * flux, free_energy, concentration, provenance)
@@ -164,48 +123,60 @@ def _complete_fluxes(
     smallest_flux: float,
     member: int,
     generator: np.random.Generator,
+    source: str,
 ) -> FloatArray:
     """Return steady fluxes of thermodynamically possible directions, mmol/gDW/h, ``(n_reactions,)``."""
     given = np.isfinite(known.flux) & (known.flux != 0)
     computed = np.array([reference.get(reaction.name, 0.0) for reaction in network.reactions])
-    largest = np.abs(stoichiometric_matrix(network)).max(axis=0)
-    column = np.where(largest > LARGEST_COEFFICIENT, largest, 1.0)
-    wanted = column * np.where(given, known.flux, computed)
-    smallest = np.where(wanted == 0, smallest_flux, np.minimum(smallest_flux, np.abs(wanted)))
-    weight = np.where(given, 1.0, ASSUMED_WEIGHT) / (1.0 + np.abs(wanted))
-    problem = DirectionProblem(
-        stoichiometry=stoichiometric_matrix(network) / column,
+    wanted = np.where(given, known.flux, computed)
+    _check_one_way(network, wanted, source)
+    problem = direction_problem(network, wanted, known.direction, smallest_flux)
+    importance = np.where(given, 1.0, ASSUMED_WEIGHT)
+    problem = replace(problem, weight=importance / (1.0 + np.abs(problem.reference)))
+    direction = _choose_directions(problem, known, given)
+    drawn = draw_flux_targets(problem.reference, direction, problem.smallest_flux, member, generator)
+    target = np.where(given, problem.reference, drawn)
+    scaled = nearest_fluxes(
+        problem.stoichiometry[problem.balanced],
+        target,
+        direction,
+        problem.smallest_flux,
+        weight=importance / (1.0 + np.abs(target)),
+        largest_flux=problem.largest_flux,
+    )
+    return scaled / _column_scale(network)
+
+
+def direction_problem(
+    network: Network, reference: FloatArray, direction: FloatArray, smallest_flux: float
+) -> DirectionProblem:
+    """Return the problem of finding directions for reference fluxes, mmol/gDW/h, 0 where none is known.
+
+    Fluxes of reactions with large coefficients are multiplied by the largest of them. ``direction`` is +1, -1 or, where
+    it is free, 0; ``(n_reactions,)`` both.
+    """
+    scale = _column_scale(network)
+    wanted = scale * reference
+    return DirectionProblem(
+        stoichiometry=stoichiometric_matrix(network) / scale,
         balanced=np.arange(len(network.species)) < len(network.variables),
         reference=wanted,
-        smallest_flux=smallest,
-        fixed_direction=known.direction,
+        smallest_flux=np.where(wanted == 0, smallest_flux, np.minimum(smallest_flux, np.abs(wanted))),
+        fixed_direction=np.where(network.reversible, direction, 1.0),
         driven=network.reversible,
-        weight=weight,
         largest_flux=max(LARGEST_FLUX, 1.25 * float(np.abs(wanted).max())),
     )
-    direction = _choose_directions(problem, known, given)
-    target = np.where(
-        given,
-        wanted,
-        draw_flux_targets(wanted, direction, smallest, member, generator),
-    )
-    return (
-        nearest_fluxes(
-            problem.stoichiometry[problem.balanced],
-            target,
-            direction,
-            smallest,
-            weight=np.where(given, 1.0, ASSUMED_WEIGHT) / (1.0 + np.abs(target)),
-            largest_flux=problem.largest_flux,
-        )
-        / column
-    )
+
+
+def _column_scale(network: Network) -> FloatArray:
+    largest = np.abs(stoichiometric_matrix(network)).max(axis=0)
+    return np.where(largest > LARGEST_COEFFICIENT, largest, 1.0)
 
 
 def _choose_directions(problem: DirectionProblem, known: _Known, given: BoolArray) -> FloatArray:
     """Return directions with the signs of the known values; without them if no state has them all."""
     signs = np.where(given, np.sign(known.flux), -np.sign(np.nan_to_num(known.free_energy)))
-    signed = replace(problem, fixed_direction=np.where(known.direction != 0, known.direction, signs))
+    signed = replace(problem, fixed_direction=np.where(problem.fixed_direction != 0, problem.fixed_direction, signs))
     if has_directions(signed):
         return choose_directions(signed)[0]
     return choose_directions(problem)[0]
@@ -231,17 +202,6 @@ def _complete_free_energies(
     return free_energy
 
 
-def _origin(names: tuple[str, ...], known: FloatArray, values: FloatArray) -> Origin:
-    kept = np.isclose(values, known, rtol=KEPT, atol=0)
-    moved = np.isfinite(known) & ~kept
-    return Origin(
-        *(
-            tuple(name for name, chosen in zip(names, mask, strict=True) if chosen)
-            for mask in (kept, moved, np.isnan(known))
-        )
-    )
-
-
 def _arrange(
     network: Network,
     fluxes: Mapping[str, float] | None,
@@ -257,6 +217,12 @@ def _arrange(
         concentration=_array(concentrations, network.species, f"{source}: concentrations", "species"),
         direction=np.nan_to_num(_array(directions, reactions, f"{source}: directions", "reaction")),
     )
+    for species, value in (concentrations or {}).items():
+        if not 0 < value <= LARGEST_CONCENTRATION:
+            raise KineticInputError(
+                f"{source}: the concentration of {species} is {value:g} mol/L; give a value between 0 and "
+                f"{LARGEST_CONCENTRATION:g}, check concentration_unit."
+            )
     for reaction, sign, reversible in zip(reactions, known.direction, network.reversible, strict=True):
         if sign not in (-1, 0, 1) or (directions and directions.get(reaction) == 0):
             raise KineticInputError(f"{source}: directions gives {reaction} {sign:g}; give 1 or -1.")
@@ -264,7 +230,6 @@ def _arrange(
             raise KineticInputError(
                 f"{source}: directions gives the irreversible reaction {reaction} -1; swap its substrates and products."
             )
-    known.direction[~network.reversible] = 1.0
     return known
 
 
@@ -279,6 +244,15 @@ def _array(values: Mapping[str, float] | None, names: tuple[str, ...], what: str
         if not np.isfinite(value):
             raise KineticInputError(f"{what} gives {name} {value:g}; give a finite number, or leave it out.")
     return np.array([values.get(name, np.nan) for name in names], dtype=np.float64)
+
+
+def _check_one_way(network: Network, flux: FloatArray, source: str) -> None:
+    for reaction, value in zip(network.reactions, flux, strict=True):
+        if value < 0 and not reaction.law.reversible:
+            raise KineticInputError(
+                f"{source}: the flux of {reaction.name} is {value:g} mmol/gDW/h, but its law is irreversible; swap its "
+                "substrates and products, or choose a reversible law."
+            )
 
 
 def _check_positive(options: Mapping[str, float], source: str) -> None:

@@ -82,6 +82,66 @@ def has_directions(problem: DirectionProblem) -> bool:
     return bool(_solve_directions(replace(problem, weight=np.zeros_like(problem.reference))).status == OPTIMAL)
 
 
+def drivable_reactions(problem: DirectionProblem, optional: BoolArray) -> BoolArray:
+    """Return the largest set of reactions that can run all at once down some potentials, ``(n_reactions,)``.
+
+    Reactions that are not optional belong to it. A set found when time is up may be smaller than the largest.
+
+    Raises
+    ------
+    KineticInputError
+        The reactions that are not optional cannot run at once, or nothing was found in time.
+    """
+    from scipy.optimize import Bounds, LinearConstraint, milp
+    from scipy.sparse import block_array, csr_array, diags_array, eye_array
+
+    n_species, n_reactions = problem.stoichiometry.shape
+    driven = np.ones(n_reactions, dtype=bool) if problem.driven is None else problem.driven
+    one = eye_array(n_reactions)
+    smallest, largest = diags_array(problem.smallest_flux), problem.largest_flux * one
+    balance = csr_array(problem.stoichiometry[problem.balanced])
+    gradient = csr_array(problem.stoichiometry.T[driven])
+    flag = BIG_M * csr_array(one)[driven]
+    # Unknowns: fluxes, flags of running forward and backward, potentials.
+    blocks = block_array(
+        [
+            [balance, None, None, None],
+            [one, -largest, smallest, None],
+            [one, -smallest, largest, None],
+            [None, one, one, None],
+            [None, flag, None, gradient],
+            [None, None, -flag, gradient],
+        ]
+    )
+    zeros, ones = np.zeros(n_reactions), np.ones(n_reactions)
+    none = np.zeros(int(problem.balanced.sum()))
+    limit = np.full(int(driven.sum()), BIG_M - SMALLEST_DRIVING_FORCE)
+    lower = [none, zeros - np.inf, zeros, 1.0 - optional, limit - np.inf, -limit]
+    upper = [none, zeros, zeros + np.inf, ones, limit, limit + np.inf]
+    potentials = np.full(n_species, LARGEST_POTENTIAL)
+    solution = milp(
+        np.concatenate([zeros, -ones, -ones, np.zeros(n_species)]),
+        constraints=LinearConstraint(blocks, np.concatenate(lower), np.concatenate(upper)),
+        bounds=Bounds(
+            np.concatenate([zeros - problem.largest_flux, zeros, zeros, -potentials]),
+            np.concatenate(
+                [
+                    zeros + problem.largest_flux,
+                    problem.fixed_direction >= 0,
+                    problem.fixed_direction <= 0,
+                    potentials,
+                ]
+            ),
+        ),
+        integrality=np.concatenate([zeros, ones, ones, np.zeros(n_species)]),
+        options={"time_limit": SECONDS},
+    )
+    if solution.x is None:
+        raise KineticInputError(f"Flux directions: no solution exists; {_remedy(problem)}.")
+    running: FloatArray = solution.x[n_reactions : 2 * n_reactions] + solution.x[2 * n_reactions : 3 * n_reactions]
+    return running > 0.5
+
+
 def nearest_fluxes(
     stoichiometry: FloatArray,
     target: FloatArray,

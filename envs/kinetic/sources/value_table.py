@@ -1,6 +1,7 @@
 """Tables of named numbers: CSV files with a column of names and a column of values."""
 
 import csv
+import math
 from os import PathLike
 from pathlib import Path
 
@@ -22,10 +23,10 @@ def read_values(path: str | PathLike[str], name_column: str, value_column: str) 
     try:
         with file.open(newline="", encoding="utf-8-sig") as text:
             reader = csv.DictReader(text)
+            columns = reader.fieldnames or []
             rows = list(reader)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise KineticInputError(f"{file} cannot be read ({error}); give a CSV file in UTF-8.") from error
-    columns = reader.fieldnames or []
     if name_column not in columns or value_column not in columns:
         raise KineticInputError(
             f"{file} has the columns {', '.join(columns) or '(none)'}; its first line must name "
@@ -36,19 +37,24 @@ def read_values(path: str | PathLike[str], name_column: str, value_column: str) 
         name = row[name_column]
         if name in values:
             raise KineticInputError(f"{file}, row {number}: {name} is given twice; keep one of the two.")
-        try:
-            values[name] = float(row[value_column])
-        except (TypeError, ValueError) as error:
+        value = _number(row[value_column])
+        if not math.isfinite(value):
             raise KineticInputError(
                 f"{file}, row {number}: the {value_column} of {name} is {row[value_column]!r}; give a number."
-            ) from error
+            )
+        values[name] = value
     return values
 
 
 def read_concentrations(path: str | PathLike[str], unit: str | None) -> dict[str, float]:
     """Return species to mol/L from the columns ``species`` and ``concentration``; the unit is never guessed."""
     if unit not in MOLAR:
-        raise KineticInputError(
-            f"concentration_unit={unit}: give the unit of {Path(path)}, one of {', '.join(MOLAR)}."
-        )
+        raise KineticInputError(f"concentration_unit={unit}: give the unit of {Path(path)}, one of {', '.join(MOLAR)}.")
     return {name: value * MOLAR[unit] for name, value in read_values(path, "species", "concentration").items()}
+
+
+def _number(text: str | None) -> float:
+    try:
+        return float(text or "")
+    except ValueError:
+        return math.nan
