@@ -307,7 +307,7 @@ def test_a_single_action_is_not_normalised():
 
 
 def experiment(name):
-    words = [f"experiment={name}", "budget=100", "evaluation.episodes=4", "evaluation.baselines=false", "display=plain"]
+    words = [f"experiment={name}", "budget=100", "evaluation.episodes=1", "evaluation.baselines=false", "display=plain"]
     return ["train", *words, "hydra.run.dir=run"]
 
 
