@@ -54,15 +54,16 @@ def optimal_fluxes(model: Any, left_out: Collection[str] = ()) -> dict[str, floa
     from cobra.exceptions import OptimizationError
     from cobra.flux_analysis import pfba
 
-    try:
-        with model:
-            for name in left_out:
-                model.reactions.get_by_id(name).knock_out()
+    with model:
+        for name in left_out:
+            model.reactions.get_by_id(name).knock_out()
+        try:
             solution = pfba(model)
-    except OptimizationError as error:
-        raise KineticInputError(
-            f"{model.id}: there are no optimal fluxes ({error}); correct bounds and objective, or give flux_file."
-        ) from error
+        except OptimizationError as error:
+            raise KineticInputError(
+                f"{model.id}: there are no optimal fluxes (the problem is {model.solver.status}); correct its bounds and "
+                "objective, or give flux_file."
+            ) from error
     return {name: float(value) for name, value in solution.fluxes.items()}
 
 
