@@ -6,8 +6,9 @@ counting of simulator calls, the statistics of training and the saving, once for
 
 import copy
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
 import gymnasium
@@ -158,6 +159,16 @@ class BatchedEnv(VectorEnv[Any, Any, Any]):
     def measure(self, trajectories: Trajectories) -> Evaluation:
         """Turn what happened in an evaluation into scalars, a row per episode, and tables for figures."""
         return measure_returns(trajectories)
+
+    def write_answers(
+        self, trajectories: Trajectories, folder: Path, *, formats: Sequence[str], facts: Mapping[str, Any]
+    ) -> list[Path]:
+        """Write what an agent handed over in an evaluation, in each of the formats; return the files.
+
+        ``facts`` say where the agent comes from, and go into the files.
+        """
+        del trajectories, folder, formats, facts
+        raise UserError(f"{type(self).__name__} hands nothing over that could be written: leave --sets out.")
 
     def baselines(self) -> dict[str, Any]:
         """Return the environment's own simple methods (each a Policy or Solver), by name."""

@@ -8,7 +8,7 @@ import numpy as np
 from .batched import Arrays, BatchedEnv
 from .trajectories import Evaluation, Trajectories
 
-__all__ = ["Evaluation", "Policy", "Solver", "Trajectories", "ask", "evaluate", "play"]
+__all__ = ["Evaluation", "Policy", "Solver", "Trajectories", "ask", "evaluate", "gather", "play"]
 
 
 @runtime_checkable
@@ -37,14 +37,19 @@ def evaluate(
     Each copy plays a share of the episodes that is fixed beforehand, so that short episodes are not over-represented.
     The environment's and the agent's random numbers come from ``seed`` alone.
     """
+    trajectories = gather(agent, environment, episodes=episodes, seed=seed, deterministic=deterministic)
+    return environment.measure(trajectories)
+
+
+def gather(
+    agent: Policy | Solver, environment: BatchedEnv, *, episodes: int, seed: int, deterministic: bool = False
+) -> Trajectories:
+    """Return every step or answer of an agent over whole episodes: what `evaluate` measures."""
     generator = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1,)))
     if isinstance(agent, Policy):
-        trajectories = play(
-            agent, environment, episodes=episodes, seed=seed, generator=None if deterministic else generator
-        )
-    else:
-        trajectories = ask(agent, environment, episodes=episodes, seed=seed, generator=generator)
-    return environment.measure(trajectories)
+        drawn = None if deterministic else generator
+        return play(agent, environment, episodes=episodes, seed=seed, generator=drawn)
+    return ask(agent, environment, episodes=episodes, seed=seed, generator=generator)
 
 
 def play(

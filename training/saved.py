@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from .. import UserError
 from ..algorithms.learner import Policy, Solver
 from ..envs.batched import BatchedEnv
-from ..envs.evaluation import Evaluation, Trajectories, evaluate
+from ..envs.evaluation import Evaluation, Trajectories, gather
 from .build import build_environment, build_learner
 from .checkpoint import CheckpointError, read_checkpoint
 from .random_state import preserved_random_state, seed_for
@@ -70,16 +70,24 @@ def evaluate_with_trajectories(
     with preserved_random_state():
         agent, environment = load_agent(config, directory, checkpoint=checkpoint)
         test = environment.sibling(min(config.env.num_envs, episodes), seed, "test")
-        seen: list[Trajectories] = []
-        measure = test.measure
+        trajectories = gather(agent, test, episodes=episodes, seed=seed, deterministic=deterministic)
+        return test.measure(trajectories), trajectories
 
-        def remember(trajectories: Trajectories) -> Evaluation:
-            seen.append(trajectories)
-            return measure(trajectories)
 
-        test.measure = remember  # type: ignore[method-assign]  # what is measured is what is kept, whatever plays it
-        evaluation = evaluate(agent, test, episodes=episodes, seed=seed, deterministic=deterministic)
-    return evaluation, seen[0]
+def write_answers(
+    config: "RunConfig", directory: Path, folder: Path, *, checkpoint: str, episodes: int, seed: int, formats: list[str]
+) -> list[Path]:
+    """Let the agent of a checkpoint play the test split and write what it hands over; return the files.
+
+    The config says whether actions are drawn, as it does for every evaluation.
+    """
+    with preserved_random_state():
+        agent, environment = load_agent(config, directory, checkpoint=checkpoint)
+        test = environment.sibling(min(config.env.num_envs, episodes), seed, "test")
+        deterministic = config.evaluation.deterministic
+        trajectories = gather(agent, test, episodes=episodes, seed=seed, deterministic=deterministic)
+    facts = saved_facts(config, directory, checkpoint) | {"episode_seed": seed, "deterministic": deterministic}
+    return test.write_answers(trajectories, folder, formats=formats, facts=facts)
 
 
 def trajectory_table(trajectories: Trajectories) -> "pd.DataFrame":

@@ -1,5 +1,7 @@
 """Refine Michaelis constants step by step until the steady state is stable and fast."""
 
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import gymnasium
@@ -10,6 +12,7 @@ from ..evaluation import Evaluation, Trajectories
 from .baselines import kinetic_baselines, starts_near_x
 from .config import KineticConfig
 from .evaluation import METRICS, RUN_METRICS, TrainingRecord, measure
+from .handover import DEFAULT_UNIT, write_valid_sets
 from .rewards import DIRECT_REWARDS, asinh_cost
 from .task import FEATURE_LIMIT, KineticTask, load_task
 from .transfer import search_baselines
@@ -136,6 +139,13 @@ class KineticVectorEnv(BatchedEnv):
     def measure(self, trajectories: Trajectories) -> Evaluation:
         """Return incidence, first hits, diversity and eigenvalues over whole episodes."""
         return measure(trajectories, compared=self.task.compared)
+
+    def write_answers(
+        self, trajectories: Trajectories, folder: Path, *, formats: Sequence[str], facts: Mapping[str, Any]
+    ) -> list[Path]:
+        """Write the valid single-shot sets as csv, npz, hdf5, or skimpy (a model and a population)."""
+        unit = self.config.concentration_unit or DEFAULT_UNIT
+        return write_valid_sets(self.task, trajectories, folder, formats=formats, facts=facts, concentration_unit=unit)
 
     def baselines(self) -> dict[str, Any]:
         """Return doing nothing, the samplers, and the searches with a number of calls for every state."""

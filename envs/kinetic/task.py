@@ -63,8 +63,8 @@ class KineticTask:
         """Return lambda_max, 1/h, ``(n,)``, of sets ``(n, n_parameters)``, each at its own steady state ``(n,)``."""
         present = np.unique(state)
         if len(present) == 1:
-            return self.simulators[present[0]].max_eigenvalue(ln_km)
-        largest = np.empty(len(ln_km))
+            return self.simulators[int(present[0])].max_eigenvalue(ln_km)
+        largest: FloatArray = np.empty(len(ln_km))
         for index in present:
             rows = state == index
             largest[rows] = self.simulators[index].max_eigenvalue(ln_km[rows])
