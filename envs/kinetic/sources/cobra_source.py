@@ -61,8 +61,8 @@ def optimal_fluxes(model: Any, left_out: Collection[str] = ()) -> dict[str, floa
             solution = pfba(model)
         except OptimizationError as error:
             raise KineticInputError(
-                f"{model.id}: there are no optimal fluxes (the problem is {model.solver.status}); correct its bounds and "
-                "objective, or give flux_file."
+                f"{model.id}: there are no optimal fluxes (the problem is {model.solver.status}); correct its "
+                "bounds and objective, or give flux_file."
             ) from error
     return {name: float(value) for name, value in solution.fluxes.items()}
 

@@ -241,8 +241,8 @@ def _array(values: Mapping[str, float] | None, names: tuple[str, ...], what: str
             close = get_close_matches(name, names, 3)
             hint = f"; did you mean {' or '.join(close)}?" if close else "; leave it out."
             raise KineticInputError(f"{what} names the {kind} {name}, which the network does not have{hint}")
-        if not np.isfinite(value):
-            raise KineticInputError(f"{what} gives {name} {value:g}; give a finite number, or leave it out.")
+        if not isinstance(value, int | float) or not np.isfinite(value):
+            raise KineticInputError(f"{what} gives {name} {value}; give a finite number, or leave it out.")
     return np.array([values.get(name, np.nan) for name in names], dtype=np.float64)
 
 

@@ -139,6 +139,7 @@ def test_large_coefficients_do_not_decide_what_is_steady():
         ({"free_energies": {"firts": 1.0}}, "free_energies names the reaction firts, .* did you mean first"),
         ({"directions": {"grow": 1}}, "directions names the reaction grow, .* did you mean growth"),
         ({"directions": {"first": 2}}, "directions gives first 2; give 1 or -1"),
+        ({"directions": {"first": "forward"}}, "directions gives first forward; give a finite number"),
         ({"directions": {"first": 0}}, "directions gives first 0; give 1 or -1"),
         ({"directions": {"growth": -1}}, "irreversible reaction growth -1; swap its substrates and products"),
         ({"fluxes": {"feed": float("nan")}}, "fluxes gives feed nan; give a finite number"),
