@@ -23,6 +23,9 @@ class EvaluationConfig(Options):
     """How agents are measured."""
 
     episodes: int = option(500, "episodes of every evaluation", minimum=1)
+    num_envs: int | None = option(
+        None, "copies stepped together while measuring; null: as many as in training", minimum=1
+    )
     every: int | None = option(
         None, "simulator calls between evaluations on the validation split; null: a tenth of the budget", minimum=1
     )

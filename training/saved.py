@@ -69,7 +69,7 @@ def evaluate_with_trajectories(
     """Measure as `evaluate_saved` does, and return every step that was measured too."""
     with preserved_random_state():
         agent, environment = load_agent(config, directory, checkpoint=checkpoint)
-        test = environment.sibling(min(config.env.num_envs, episodes), seed, "test")
+        test = environment.sibling(min(config.evaluation.num_envs or config.env.num_envs, episodes), seed, "test")
         trajectories = gather(agent, test, episodes=episodes, seed=seed, deterministic=deterministic)
         return test.measure(trajectories), trajectories
 
@@ -83,7 +83,7 @@ def write_answers(
     """
     with preserved_random_state():
         agent, environment = load_agent(config, directory, checkpoint=checkpoint)
-        test = environment.sibling(min(config.env.num_envs, episodes), seed, "test")
+        test = environment.sibling(min(config.evaluation.num_envs or config.env.num_envs, episodes), seed, "test")
         deterministic = config.evaluation.deterministic
         trajectories = gather(agent, test, episodes=episodes, seed=seed, deterministic=deterministic)
     facts = saved_facts(config, directory, checkpoint) | {"episode_seed": seed, "deterministic": deterministic}

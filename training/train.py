@@ -194,7 +194,7 @@ class Run:
         """Measure an agent on a split, whose episodes are the same whenever and whatever is measured."""
         settings = self.config.evaluation
         seed = seed_for(self.config.seed, split)
-        num_envs = min(self.config.env.num_envs, settings.episodes)
+        num_envs = min(settings.num_envs or self.config.env.num_envs, settings.episodes)
         with preserved_random_state():
             environment = self.environment.sibling(num_envs, seed, split)
             evaluation = evaluate(
