@@ -32,8 +32,8 @@ TIME_OUT = 20.0
 """Seconds that SciPy's integrators may spend on one start."""
 MOST_STEPS = 2_000
 """Steps that the Rosenbrock method may take; a count, so that results do not depend on the machine."""
-SHORTEST_STEP = 1e-13
-"""Of the whole time; below it an integration is stuck."""
+SHORTEST_STEP = 1e-20
+"""Of the whole time; a copy whose steps fail down to here is stuck."""
 
 
 def integrate_each(
@@ -113,7 +113,7 @@ def integrate_together(
         reached = np.where(accepted, reached + step, reached)
         step = step * factor
         finished = accepted & (reached >= until * (1.0 - 1e-12))
-        stuck = ~finished & (step < SHORTEST_STEP * until)
+        stuck = ~accepted & ((step < SHORTEST_STEP * until) | (reached + step == reached))
         arrivals[active[finished]] = Arrival.FINISHED
         if stuck.any():
             arrivals[active[stuck]] = _reason(current.select(np.flatnonzero(stuck)), z[:, stuck])

@@ -54,7 +54,7 @@ def _draw_shares(axes: "Axes", table: "pd.DataFrame") -> None:
             positions + offsets[row], values, color=COLOURS[0], marker="o", markersize=4, linewidth=0.6, label=label
         )
     axes.plot(
-        positions, by_set.mean(), color="black", marker="_", markersize=28, linestyle="none", label="mean of sets"
+        positions, by_set.mean(), color="black", marker="_", markersize=20, linestyle="none", label="mean of sets"
     )
     axes.set_xticks(positions, [f"{displacement:.0%}" for displacement in displacements])
     axes.set_ylim(-0.05, 1.05)

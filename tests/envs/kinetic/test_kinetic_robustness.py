@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bioppo.envs.kinetic.errors import KineticInputError
-from bioppo.envs.kinetic.integrators import Arrival, integrate_each, integrate_together
+from bioppo.envs.kinetic.integrators import Arrival, integrate_each, integrate_together, trajectory
 from bioppo.envs.kinetic.network import Network, RateLaw, Reaction, Slot
 from bioppo.envs.kinetic.nonlinear import NonlinearModel
 from bioppo.envs.kinetic.robustness import (
@@ -16,6 +16,7 @@ from bioppo.envs.kinetic.robustness import (
     robustness,
     validation_table,
 )
+from bioppo.envs.kinetic.robustness_figure import LINES_SHOWN, draw_robustness
 from bioppo.envs.kinetic.steady_state import SteadyState
 
 
@@ -68,6 +69,22 @@ def test_integrators_reproduce_a_solution_by_hand():
         ends, arrivals = integrator(dynamics, start, until)
         np.testing.assert_array_equal(arrivals, Arrival.FINISHED)
         np.testing.assert_allclose(np.exp(ends[0]), expected, rtol=tolerance)
+
+
+@pytest.mark.parametrize("integrator", [integrate_together, integrate_each])
+def test_time_scales_sixteen_orders_apart_are_no_obstacle(integrator):
+    reactions = (
+        Reaction(
+            "in", RateLaw.IRREVERSIBLE, (Slot("substrate1", "source", -1, "km_in"), Slot("product1", "a", 1, None))
+        ),
+        Reaction("on", RateLaw.MASS_ACTION, (Slot("s", "a", -1, None), Slot("p", "b", 1, None))),
+        Reaction("out", RateLaw.MASS_ACTION, (Slot("s", "b", -1, None), Slot("p", "sink", 1, None))),
+    )
+    state = SteadyState([2.0, 2.0, 2.0], [-np.inf, -5.0, -1.0], [1e-16, 0.5, 1.0, 0.1], "two time scales")
+    model = NonlinearModel(Network(("a", "b"), ("source", "sink"), reactions), state)
+    result = robustness(model, np.zeros((1, 1)), starts=2, generator=generator(), integrator=integrator)
+    assert -10 < result.lambda_max[0] < 0
+    assert result.share[0] == 1.0
 
 
 def test_starts_move_every_species_by_at_most_the_displacement_and_keep_the_totals(core):
@@ -186,6 +203,22 @@ def test_table_has_a_row_for_every_set_and_displacement(core, core_sets):
     kinds = [outcome.name.lower() for outcome in Outcome]
     assert kinds == ["returned", "strayed", "not_positive", "not_finite", "timed_out"]
     assert (table[kinds].sum(axis=1) == 2).all()
+
+
+def test_figure_shows_every_set_and_names_the_slowest_species(core, core_sets):
+    table = validation_table(core, core_sets[[0, 1]], starts=1, displacements=(0.1, 0.25))
+    times = np.array([0.0, 1e-4, 1e-2, 0.2])
+    dynamics = core.at(core_sets[:1])
+    start = np.zeros((45, 1))
+    start[7] = np.log(1.5)
+    figure = draw_robustness(table, times, trajectory(dynamics, start, times), core.species)
+    shares, trajectories = figure.axes
+    assert len(shares.lines) == 3
+    assert [label.get_text() for label in shares.get_xticklabels()] == ["10%", "25%"]
+    assert len(trajectories.lines) == 50
+    named = [text.get_text() for text in trajectories.get_legend().get_texts()]
+    assert core.species[core.reduction.independent[7]] in named
+    assert len(named) == LINES_SHOWN + 1
 
 
 def test_no_sets_have_no_outcomes(core):
