@@ -1,10 +1,17 @@
 """The validity oracle: determinants before eigenvalues, with the same verdicts."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from bioppo.envs.kinetic.determinant import may_be_valid
 from bioppo.envs.kinetic.errors import KineticInputError
+from bioppo.envs.kinetic.simulator import KineticSimulator
+from bioppo.envs.kinetic.sources.skimpy_yaml import read_skimpy_model
+from bioppo.envs.kinetic.sources.state_table import read_computed_state, read_states
+
+DATA = Path(__file__).parents[2] / "data" / "kinetic"
 
 
 def drawn_sets(simulator, count):
@@ -28,6 +35,21 @@ def test_no_valid_set_is_rejected_and_verdicts_are_those_of_the_eigenvalues(gold
         assert not np.any(valid & ~kept)
         assert np.mean(~kept[:1000]) > 0.35  # of the log-uniform sets
         np.testing.assert_array_equal(simulator.validity(sets, threshold), valid)
+
+
+@pytest.mark.parametrize("name", ["varma", "renaissance384"])
+def test_no_valid_set_of_a_published_model_is_rejected(public_data, name):
+    if name == "varma":
+        network = read_skimpy_model(public_data("kinetic/varma_strain_1.yml")).network
+        (state,) = read_states(public_data("kinetic/tfa_reference_strains.csv"), network, rows=["strain_1"])
+    else:
+        network = read_skimpy_model(public_data("kinetic/kin_varma_curated.yaml")).network
+        state = read_computed_state(DATA / "renaissance384_state.json", network)
+    simulator = KineticSimulator(network, state)
+    sets = drawn_sets(simulator, 2000)
+    valid = simulator.max_eigenvalue(sets) <= -2.5
+    assert valid.sum() > 20
+    np.testing.assert_array_equal(simulator.validity(sets, -2.5), valid)
 
 
 def test_the_threshold_itself_is_valid(golden_simulators):
