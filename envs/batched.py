@@ -143,7 +143,10 @@ class BatchedEnv(VectorEnv[Any, Any, Any]):
         raise UserError(f"{type(self).__name__} has no action masks: choose an algorithm without masking.")
 
     def grade(self, answers: np.ndarray) -> dict[str, np.ndarray]:
-        """Return the ``info`` of answers (n, ...) given at once, and their ``cost`` (n,), lower being better."""
+        """Return the ``info`` of answers (n, ...) given at once, and their ``cost`` (n,), lower being better.
+
+        An environment that says when an answer is good enough adds ``excess`` (n,), at most 0 for those that are.
+        """
         del answers
         raise UserError(f"{type(self).__name__} cannot be answered at once: choose an algorithm that acts in it.")
 
@@ -236,9 +239,13 @@ class BatchedEnv(VectorEnv[Any, Any, Any]):
 
     def assess(self, answers: np.ndarray) -> np.ndarray:
         """Return the cost (n,) of answers (n, ...) and log them: what a search minimises."""
+        return self.examine(answers)["cost"]
+
+    def examine(self, answers: np.ndarray) -> dict[str, np.ndarray]:
+        """Return all that `grade` tells of answers (n, ...), and log them."""
         info = self.grade(answers)
         self._log(info)
-        return info["cost"]
+        return info
 
     def training_scalars(self) -> dict[str, float]:
         """Return the statistics of all steps and episodes since the last call, and forget them."""

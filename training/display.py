@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
 PLAIN_SECONDS = 10.0
 """A plain line is printed at most this often, and after every evaluation."""
+SHOWN_METRICS = 5
+"""Columns of the table of a finished run."""
 
 
 class Display(Protocol):
@@ -127,20 +129,26 @@ def headline(scalars: Mapping[str, float], count: int = 3) -> str:
 
 
 def summary_table(result: Mapping[str, Any], metrics: list[dict[str, str]]) -> "Table":
-    """Return the table of a finished run: its last and best agent, and the baselines in brackets."""
+    """Return the table of a finished run: its last and best agent, and the baselines in brackets.
+
+    It holds the first metrics only, which is what fits into 80 columns.
+    """
+    shown_metrics, more = metrics[:SHOWN_METRICS], len(metrics) - SHOWN_METRICS
     from rich import box
     from rich.table import Table
 
     arrows = {"higher": "↑", "lower": "↓"}
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     table.title, table.title_justify = "Test split, fresh seeds", "left"
-    table.caption, table.caption_justify = "last: when training ended; best: chosen on validation; (baselines)", "left"
+    caption = "last: when training ended; best: chosen on validation; (baselines)"
+    table.caption = f"{caption}; {more} more in result.json" if more > 0 else caption
+    table.caption_justify = "left"
     table.add_column("agent")
-    for metric in metrics:
+    for metric in shown_metrics:
         table.add_column(f"{metric['name']} {arrows[metric['better']]}", justify="right")
     agents = dict.fromkeys(key.partition("/")[0] for key in result if "/" in key)
     for agent in agents:
-        values = [result.get(f"{agent}/{metric['name']}") for metric in metrics]
+        values = [result.get(f"{agent}/{metric['name']}") for metric in shown_metrics]
         shown = ["–" if value is None else f"{value:.4g}" for value in values]
         name = agent if agent in ("last", "best") else f"({agent})"
         table.add_row(name, *shown, end_section=agent == "best")

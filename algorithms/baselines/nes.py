@@ -79,7 +79,7 @@ class NESLearner:
         members = [layer + scale * displaced for layer, displaced in zip(self.layers, noise, strict=True)]
         latent = latent_input(self.generator, config.population_size, config.sets_per_member, self.layers)
         answers = rescale(generate(members, latent), self.space)
-        graded = self.environment.grade(answers.reshape(-1, *self.space.shape))
+        graded = self.environment.examine(answers.reshape(-1, *self.space.shape))
         excess = graded.get("excess", graded["cost"]).reshape(config.population_size, config.sets_per_member)
         rewards = REWARDS[config.reward_flag](excess)
         self._follow(rewards, noise)

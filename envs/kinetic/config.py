@@ -104,9 +104,9 @@ class KineticConfig(EnvConfig):
     )
     reward: str = option(
         "asinh_potential",
-        "asinh_potential: gain in -asinh(lambda_max - lambda_part); sigmoid: 1/(1+exp(lambda_max - lambda_part)); "
-        "incidence: 1 if valid; exp10: exp(-lambda_max/10)/2",
-        choices=("asinh_potential", "sigmoid", "incidence", "exp10"),
+        "asinh_potential: gain in -asinh(lambda_max - lambda_part); asinh: that itself; sigmoid: 1/(1+exp(lambda_max - "
+        "lambda_part)); incidence: 1 if valid; exp10: exp(-lambda_max/10)/2",
+        choices=("asinh_potential", "asinh", "sigmoid", "incidence", "exp10"),
     )
     reward_offset: float = option(0.0, "added to every reward")
     robustness_weight: float = option(

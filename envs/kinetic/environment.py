@@ -123,7 +123,7 @@ class KineticVectorEnv(BatchedEnv):
         ln_km = self.ln_km(answers, member)
         lambda_max = self.max_eigenvalue(ln_km, member)
         part = self.task.lambda_part[member]
-        more = {"cost": asinh_cost(lambda_max, part), "member": member, "ln_km": ln_km}
+        more = {"cost": asinh_cost(lambda_max, part), "excess": lambda_max - part, "member": member, "ln_km": ln_km}
         return describe_sets(lambda_max, part) | more
 
     def question(self, observation: Arrays) -> Arrays:

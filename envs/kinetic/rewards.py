@@ -36,7 +36,13 @@ def asinh_cost(lambda_max: np.ndarray, lambda_part: float | np.ndarray) -> np.nd
     return np.where(np.isfinite(lambda_max), np.arcsinh(lambda_max - lambda_part), WORST_COST)
 
 
+def asinh(lambda_max: np.ndarray, lambda_part: float | np.ndarray) -> np.ndarray:
+    """Return ``-asinh(lambda_max - lambda_part)``, whose slope is felt however far away the threshold is."""
+    return np.where(np.isfinite(lambda_max), -np.arcsinh(lambda_max - lambda_part), 0.0)
+
+
 DIRECT_REWARDS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
+    "asinh": asinh,
     "sigmoid": sigmoid,
     "incidence": incidence,
     "exp10": exp10,

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from bioppo.envs.kinetic import disk_cache
-from bioppo.envs.kinetic.sources import e_coli_core
-from bioppo.envs.kinetic.sources.e_coli_core import build_core_model, draw_member, load_e_coli_core, read_textbook_model
 from bioppo.envs.kinetic.errors import KineticInputError
 from bioppo.envs.kinetic.network import RateLaw, stoichiometric_matrix
+from bioppo.envs.kinetic.sources import e_coli_core
+from bioppo.envs.kinetic.sources.e_coli_core import build_core_model, draw_member, load_e_coli_core, read_textbook_model
 from bioppo.envs.kinetic.steady_state import content_hash
 
 REVERSE = {

@@ -12,7 +12,7 @@ from bioppo.envs.kinetic.environment import KineticVectorEnv
 from bioppo.envs.kinetic.errors import KineticInputError
 from bioppo.envs.kinetic.evaluation import calls_per_hit, measure, time_constants
 from bioppo.envs.kinetic.figures import figures, study_figures
-from bioppo.envs.kinetic.rewards import WORST_COST, asinh_cost, exp10, incidence, sigmoid
+from bioppo.envs.kinetic.rewards import WORST_COST, asinh, asinh_cost, exp10, incidence, sigmoid
 from bioppo.envs.kinetic.task import make_task
 
 PART = -20.0
@@ -55,6 +55,7 @@ def test_rewards_by_hand():
     )
     np.testing.assert_array_equal(incidence(lambda_max, PART), [1, 1, 0, 0, 1, 0])
     np.testing.assert_allclose(exp10(lambda_max, PART), [np.exp(4) / 2, np.exp(2) / 2, 0.5, 0, 1000, 0], atol=1e-12)
+    np.testing.assert_allclose(asinh(lambda_max, PART), [*-np.arcsinh([-20, 0, 20, 1e9, -1e9]), 0])
     np.testing.assert_allclose(asinh_cost(lambda_max, PART), [*np.arcsinh([-20, 0, 20, 1e9, -1e9]), WORST_COST])
 
 
@@ -125,7 +126,10 @@ def test_info_and_the_potential_reward_follow_from_lambda(make):
     assert environment.simulator_calls == calls + 3 * 4 + 4  # the restart computes its potential
 
 
-@pytest.mark.parametrize(("reward", "function"), [("sigmoid", sigmoid), ("incidence", incidence), ("exp10", exp10)])
+@pytest.mark.parametrize(
+    ("reward", "function"),
+    [("asinh", asinh), ("sigmoid", sigmoid), ("incidence", incidence), ("exp10", exp10)],
+)
 def test_direct_rewards_need_no_call_at_the_start(make, reward, function):
     environment = make(2, reward=reward)
     environment.reset()
@@ -367,7 +371,7 @@ def test_measured_constants_stay_and_known_ranges_hold(make, golden_network):
         ({"beta": 0.0}, "beta=0.0: give a value of greater than 0"),
         ({"horizon": 0}, "horizon=0: give a value of at least 1"),
         ({"num_envs": 0}, "num_envs=0: give a value of at least 1"),
-        ({"reward": "tanh"}, "reward=tanh: choose one of asinh_potential, sigmoid, incidence, exp10"),
+        ({"reward": "tanh"}, "reward=tanh: choose one of asinh_potential, asinh, sigmoid, incidence, exp10"),
         ({"param": "km"}, "param=km: choose one of ln_k_over_x, ln_km"),
         ({"start": "zero"}, "start=zero: choose one of normal, uniform, fixed, file"),
     ],

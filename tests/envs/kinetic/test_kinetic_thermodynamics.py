@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from bioppo.envs.kinetic.sources import thermodynamics
 from bioppo.envs.kinetic.errors import KineticInputError
+from bioppo.envs.kinetic.sources import thermodynamics
 from bioppo.envs.kinetic.sources.thermodynamics import (
     DirectionProblem,
     choose_directions,
