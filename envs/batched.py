@@ -85,7 +85,7 @@ class BatchedEnv(VectorEnv[Any, Any, Any]):
 
     metadata: ClassVar[dict[str, Any]] = {"render_modes": [], "autoreset_mode": AutoresetMode.SAME_STEP}  # type: ignore[misc]
     agents: tuple[str, ...] = ()
-    metrics: ClassVar[tuple[Metric, ...]] = (Metric("episode_return", "higher", "sum of rewards over an episode"),)
+    metrics: tuple[Metric, ...] = (Metric("episode_return", "higher", "sum of rewards over an episode"),)
     logged_means: ClassVar[tuple[str, ...]] = ()
     """Keys of ``info`` whose mean over all steps of an update is logged."""
     logged_quantiles: ClassVar[tuple[str, ...]] = ()

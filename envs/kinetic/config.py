@@ -115,9 +115,15 @@ class KineticConfig(EnvConfig):
         "returns to the steady state",
         minimum=0,
     )
-    robustness_starts: int = option(1, "displaced starts of a set, in rewards and measurements", minimum=1)
-    robustness_displacement: float = option(0.25, "largest relative displacement of a start", above=0, below=1)
-    robustness_sets: int = option(0, "how many valid sets of a test are integrated to measure robustness", minimum=0)
+    robustness_starts: int = option(
+        1, "displaced starts of a set in a reward, each a simulator call; measurements take ten", minimum=1
+    )
+    robustness_displacement: float = option(
+        0.25, "largest relative displacement of a start in a reward", above=0, below=1
+    )
+    robustness_sets: int = option(
+        0, "how many valid sets of a test are integrated, at displacements of 10, 25 and 50 %", minimum=0
+    )
     lambda_part: int | float | str = option(
         "auto_saturation",
         "largest eigenvalue of a valid set (negative), or a rule: the 0.3 % quantile over uniform saturations "

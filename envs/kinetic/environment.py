@@ -11,9 +11,10 @@ from ..batched import Arrays, BatchedEnv, Metric, State, Transition
 from ..evaluation import Evaluation, Trajectories
 from .baselines import kinetic_baselines, starts_near_x
 from .config import KineticConfig
-from .evaluation import METRICS, RUN_METRICS, TrainingRecord, measure
+from .evaluation import METRICS, ROBUSTNESS, RUN_METRICS, TrainingRecord, measure
 from .handover import DEFAULT_UNIT, write_valid_sets
 from .rewards import DIRECT_REWARDS, asinh_cost
+from .robust_sets import returning_shares, robustness_score, validate_sets
 from .task import FEATURE_LIMIT, KineticTask, load_task
 from .transfer import search_baselines
 
@@ -29,7 +30,7 @@ class KineticVectorEnv(BatchedEnv):
     Episodes are truncated after ``horizon`` steps; they terminate only with ``stop_when_valid``.
     """
 
-    metrics: ClassVar[tuple[Metric, ...]] = METRICS
+    metrics: tuple[Metric, ...] = METRICS
     run_metrics: ClassVar[tuple[Metric, ...]] = RUN_METRICS
     logged_means = ("valid", "stable", "invalid_eigen")
     logged_quantiles = ("lambda_max",)
@@ -44,6 +45,8 @@ class KineticVectorEnv(BatchedEnv):
         self.lambda_part = float(self.task.lambda_part[self.members[0]])
         self.n_parameters = len(self.task.parameters.names)
         self.record = TrainingRecord()
+        if config.robustness_sets:
+            self.metrics = (*METRICS, ROBUSTNESS)
         limit, size = config.action_limit, self.n_parameters
         observed = size + int(config.time_feature)
         n_features = self.task.features.shape[1]
@@ -67,8 +70,11 @@ class KineticVectorEnv(BatchedEnv):
             state["cost"] = np.zeros(self.num_envs)
             state["lambda_max"] = np.full((self.num_envs, self.config.horizon), np.inf)
             state["first_hit_step"] = np.zeros(self.num_envs, dtype=np.int64)
+            state["start_seed"] = np.zeros(self.num_envs, dtype=np.int64)
         for copy in copies:
             generator = self.generators[copy]
+            if self.config.robustness_weight:
+                state["start_seed"][copy] = generator.integers(2**63)
             if len(self.members) > 1:
                 state["member"][copy] = generator.choice(self.members)
             state["parameters"][copy] = self._draw_start(generator, state["member"][copy])
@@ -101,6 +107,9 @@ class KineticVectorEnv(BatchedEnv):
         terminated = valid if config.stop_when_valid else np.zeros(self.num_envs, dtype=bool)
         truncated = (state["elapsed_steps"] >= config.horizon) & ~terminated
         reward = self._reward(lambda_max) + config.reward_offset
+        if config.robustness_weight:
+            rows = np.flatnonzero((terminated | truncated) & valid)
+            reward[rows] += config.robustness_weight * self._returning_shares(ln_km, lambda_max, rows)
         return Transition(reward, terminated, truncated, info)
 
     def observe(self) -> Arrays:
@@ -137,8 +146,13 @@ class KineticVectorEnv(BatchedEnv):
         return self.config.horizon
 
     def measure(self, trajectories: Trajectories) -> Evaluation:
-        """Return incidence, first hits, diversity and eigenvalues over whole episodes."""
-        return measure(trajectories, compared=self.task.compared)
+        """Return incidence, first hits, diversity and eigenvalues over whole episodes; robustness in tests only."""
+        evaluation = measure(trajectories, compared=self.task.compared)
+        if self.config.robustness_sets and self.split == "test":
+            table = validate_sets(self.task, trajectories, self.config.robustness_sets, workers=self.config.workers)
+            evaluation.scalars[ROBUSTNESS.name] = robustness_score(table)
+            evaluation.tables["robustness"] = table
+        return evaluation
 
     def write_answers(
         self, trajectories: Trajectories, folder: Path, *, formats: Sequence[str], facts: Mapping[str, Any]
@@ -225,6 +239,21 @@ class KineticVectorEnv(BatchedEnv):
             case _:
                 start = np.full(self.n_parameters, config.start_value)
         return np.clip(start, config.low, config.high)
+
+    def _returning_shares(self, ln_km: np.ndarray, lambda_max: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """Return the share of displaced starts that return for some copies' sets; each start is a simulator call."""
+        config = self.config
+        self.simulator_calls += config.robustness_starts * len(rows)
+        return returning_shares(
+            self.task,
+            ln_km[rows],
+            self.state["member"][rows],
+            lambda_max[rows],
+            self.state["start_seed"][rows],
+            displacement=config.robustness_displacement,
+            starts=config.robustness_starts,
+            workers=config.workers,
+        )
 
     def _reward(self, lambda_max: np.ndarray) -> np.ndarray:
         part = self.task.lambda_part[self.state["member"]]

@@ -20,6 +20,7 @@ METRICS = (
     Metric("clusters", "higher", "clusters of valid single-shot sets, cut where a factor of e separates them"),
     Metric("calls_to_first_valid", "lower", "sets tried per episode that hits, one episode after another"),
 )
+ROBUSTNESS = Metric("robustness", "higher", "share of starts displaced by 25 % from which valid sets return")
 LAST_EPISODES = 10
 EPISODE_COLUMNS = (
     Metric("training_lambda_mean", "lower", "mean lambda_max over an episode's steps, 1/h"),

@@ -142,25 +142,58 @@ def robustness(
     outcome = np.full((len(lambda_max), starts), Outcome.NOT_FINITE, dtype=np.intp)
     usable = np.flatnonzero(np.isfinite(lambda_max) & (lambda_max != 0))
     copy_set, copy_start = np.repeat(usable, starts), np.tile(np.arange(starts), len(usable))
+    outcome[copy_set, copy_start] = outcomes(
+        model,
+        ln_km[copy_set],
+        ratio[:, copy_start],
+        lambda_max[copy_set],
+        totals=totals,
+        integrator=integrator,
+        workers=workers,
+    )
+    return Robustness(lambda_max, outcome)
 
-    def run(block: IntArray) -> IntArray:
-        dynamics = model.at(ln_km[copy_set[block]]).with_totals_of(ratio[:, copy_start[block]])
-        z = np.log(ratio[:, copy_start[block]][model.reduction.independent])
-        ends, arrivals = integrator(dynamics, z, TIME_CONSTANTS / np.abs(lambda_max[copy_set[block]]))
-        return _outcomes(dynamics.concentration_ratio(ends), arrivals, totals)
 
-    blocks = [
-        np.arange(first, min(first + COPIES_PER_BLOCK, len(copy_set)))
-        for first in range(0, len(copy_set), COPIES_PER_BLOCK)
-    ]
-    if workers == 1:
+def outcomes(
+    model: NonlinearModel,
+    ln_km: FloatArray,
+    concentration_ratio: FloatArray,
+    lambda_max: FloatArray,
+    *,
+    totals: str = "kept",
+    integrator: Integrator = integrate_together,
+    workers: int = 1,
+) -> IntArray:
+    """Return the `Outcome` of copies that each have a set and a start of their own, ``(n_copies,)``.
+
+    Parameters
+    ----------
+    model
+        Network and steady state.
+    ln_km
+        Sets, ln(mol/L), ``(n_copies, n_parameters)``.
+    concentration_ratio
+        Starts ``x / x*``, ``(n_variables, n_copies)``.
+    lambda_max
+        Largest eigenvalue of every copy's set, finite and not 0, 1/h, ``(n_copies,)``.
+    totals, integrator, workers
+        As in `robustness`.
+    """
+
+    def run(block: slice) -> IntArray:
+        ratio = concentration_ratio[:, block]
+        dynamics = model.at(ln_km[block]).with_totals_of(ratio)
+        z = np.log(ratio[model.reduction.independent])
+        ends, arrivals = integrator(dynamics, z, TIME_CONSTANTS / np.abs(lambda_max[block]))
+        return _judged(dynamics.concentration_ratio(ends), arrivals, totals)
+
+    blocks = [slice(first, first + COPIES_PER_BLOCK) for first in range(0, len(lambda_max), COPIES_PER_BLOCK)]
+    if workers == 1 or len(blocks) < 2:
         results = list(map(run, blocks))
     else:
         with ThreadPoolExecutor(workers) as pool:
             results = list(pool.map(run, blocks))
-    if results:
-        outcome[copy_set, copy_start] = np.concatenate(results)
-    return Robustness(lambda_max, outcome)
+    return np.concatenate([np.zeros(0, dtype=np.intp), *results])
 
 
 def largest_eigenvalue(model: NonlinearModel, ln_km: FloatArray) -> FloatArray:
@@ -216,14 +249,14 @@ def validation_table(
     return pd.concat(rows, ignore_index=True).sort_values(["set", "displacement"], ignore_index=True)
 
 
-def _outcomes(concentration_ratio: FloatArray, arrivals: IntArray, totals: str) -> IntArray:
+def _judged(concentration_ratio: FloatArray, arrivals: IntArray, totals: str) -> IntArray:
     with np.errstate(invalid="ignore", divide="ignore"):
         if totals == "free":
             near: BoolArray = np.abs(np.log(concentration_ratio)).max(axis=0) <= np.log(FREE_FACTOR)
         else:
             near = np.abs(concentration_ratio - 1.0).max(axis=0) < TOLERANCE
-    outcomes = np.where(near, Outcome.RETURNED, Outcome.STRAYED)
-    outcomes[arrivals == Arrival.NOT_POSITIVE] = Outcome.NOT_POSITIVE
-    outcomes[arrivals == Arrival.NOT_FINITE] = Outcome.NOT_FINITE
-    outcomes[arrivals == Arrival.TIMED_OUT] = Outcome.TIMED_OUT
-    return outcomes
+    judged = np.where(near, Outcome.RETURNED, Outcome.STRAYED)
+    judged[arrivals == Arrival.NOT_POSITIVE] = Outcome.NOT_POSITIVE
+    judged[arrivals == Arrival.NOT_FINITE] = Outcome.NOT_FINITE
+    judged[arrivals == Arrival.TIMED_OUT] = Outcome.TIMED_OUT
+    return judged

@@ -10,6 +10,7 @@ from .calibration import calibrate
 from .config import LN_KM_BOUNDS, KineticConfig
 from .diversity import influential_parameters
 from .network import FloatArray, IntArray, Network
+from .nonlinear import NonlinearModel
 from .parameters import ParameterSpace, parameter_space
 from .simulator import KineticSimulator
 from .sources.models import load_starts, load_states, parameter_order
@@ -39,6 +40,8 @@ class KineticTask:
         What the agent moves.
     features
         What it sees of each state, ``(n_states, n_features)``; no columns if it sees nothing.
+    nonlinear
+        The nonlinear model of each state, where it is integrated; else empty.
     starts
         ln K of sets that episodes may start from, ``(n, n_parameters)``, or None.
     """
@@ -51,6 +54,7 @@ class KineticTask:
     testing: IntArray
     parameters: ParameterSpace
     features: FloatArray
+    nonlinear: tuple[NonlinearModel, ...] = ()
     starts: FloatArray | None = None
 
     @property
@@ -112,6 +116,7 @@ def make_task(
         fixed=config.fixed,
         ranges=config.ranges,
     )
+    integrated = config.robustness_weight > 0 or config.robustness_sets > 0
     return KineticTask(
         network=network,
         states=tuple(states),
@@ -121,6 +126,7 @@ def make_task(
         testing=np.array(testing, dtype=np.intp),
         parameters=parameters,
         features=state_features(network, states, list(training)) if config.condition else np.zeros((len(states), 0)),
+        nonlinear=tuple(NonlinearModel(network, state) for state in states) if integrated else (),
         starts=starts,
     )
 
