@@ -21,6 +21,7 @@ from bioppo.envs.kinetic.nonlinear import NonlinearModel
 from bioppo.envs.kinetic.robustness import TIME_CONSTANTS, perturbed_starts
 from bioppo.envs.kinetic.simulator import KineticSimulator
 from bioppo.envs.kinetic.sources.e_coli_core import load_e_coli_core
+from bioppo.envs.kinetic.sources.models import COMPUTED_STATE
 from bioppo.envs.kinetic.sources.skimpy_yaml import read_skimpy_model
 from bioppo.envs.kinetic.sources.state_table import read_computed_state, read_states
 from bioppo.envs.kinetic.steady_state import SteadyState
@@ -29,7 +30,6 @@ BATCH_SIZES = (1, 8, 64, 512)
 SECONDS_PER_ROW = 6.0
 SKIMPY_SECONDS = {"varma_strain_1": 0.24, "renaissance384": 0.50}
 """Per set, SKiMpy 1.0.2, quoted from a measurement on another day; it is not run here."""
-COMPUTED_STATE = Path(__file__).parents[1] / "tests" / "data" / "kinetic" / "renaissance384_state.json"
 
 
 def interleaved_medians(candidates: dict[str, Callable[[], object]], seconds: float) -> dict[str, float]:

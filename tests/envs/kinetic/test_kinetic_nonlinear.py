@@ -14,6 +14,7 @@ from bioppo.envs.kinetic.integrators import trajectory
 from bioppo.envs.kinetic.network import mass_balance_matrix
 from bioppo.envs.kinetic.nonlinear import NonlinearModel
 from bioppo.envs.kinetic.simulator import KineticSimulator
+from bioppo.envs.kinetic.sources.models import COMPUTED_STATE
 from bioppo.envs.kinetic.sources.skimpy_yaml import read_skimpy_model
 from bioppo.envs.kinetic.sources.state_table import read_computed_state, read_states
 
@@ -41,7 +42,7 @@ def model_and_state(request):
             model, state = load_varma(public_data)
             return model.network, state
         network = read_skimpy_model(public_data("kinetic/kin_varma_curated.yaml")).network
-        return network, read_computed_state(DATA / "renaissance384_state.json", network)
+        return network, read_computed_state(COMPUTED_STATE, network)
 
     return load
 

@@ -21,6 +21,7 @@ from bioppo.envs.kinetic.sources.maximal_rates import (
     ln_maximal_rates,
     warn_of_outliers,
 )
+from bioppo.envs.kinetic.sources.models import COMPUTED_STATE
 from bioppo.envs.kinetic.sources.skimpy_writer import write_skimpy_model, write_skimpy_population
 from bioppo.envs.kinetic.sources.skimpy_yaml import read_skimpy_model, renaissance_order
 from bioppo.envs.kinetic.sources.state_table import read_computed_state, read_states
@@ -375,7 +376,7 @@ def varma(public_data):
 @pytest.fixture(scope="module")
 def renaissance(public_data):
     model = read_skimpy_model(public_data("kinetic/kin_varma_curated.yaml"))
-    state = read_computed_state(DATA / "renaissance384_state.json", model.network)
+    state = read_computed_state(COMPUTED_STATE, model.network)
     return model, state, json.loads((DATA / "renaissance384_skimpy.json").read_text())
 
 
@@ -429,7 +430,7 @@ def test_published_models_have_skimpys_jacobians(request, model, cases):
 
 
 def test_the_published_order_of_renaissance(renaissance):
-    golden = json.loads((DATA / "renaissance384_state.json").read_text())
+    golden = json.loads(COMPUTED_STATE.read_text())
     assert list(renaissance_order(renaissance[0].network)) == golden["km_names_renaissance_order"]
     assert renaissance[1].provenance.endswith("(state=computed)")
 

@@ -8,6 +8,7 @@ import pytest
 from bioppo.envs.kinetic.determinant import may_be_valid
 from bioppo.envs.kinetic.errors import KineticInputError
 from bioppo.envs.kinetic.simulator import KineticSimulator
+from bioppo.envs.kinetic.sources.models import COMPUTED_STATE
 from bioppo.envs.kinetic.sources.skimpy_yaml import read_skimpy_model
 from bioppo.envs.kinetic.sources.state_table import read_computed_state, read_states
 
@@ -44,7 +45,7 @@ def test_no_valid_set_of_a_published_model_is_rejected(public_data, name):
         (state,) = read_states(public_data("kinetic/tfa_reference_strains.csv"), network, rows=["strain_1"])
     else:
         network = read_skimpy_model(public_data("kinetic/kin_varma_curated.yaml")).network
-        state = read_computed_state(DATA / "renaissance384_state.json", network)
+        state = read_computed_state(COMPUTED_STATE, network)
     simulator = KineticSimulator(network, state)
     sets = drawn_sets(simulator, 2000)
     valid = simulator.max_eigenvalue(sets) <= -2.5
