@@ -30,22 +30,23 @@ def read_known_values(path: str | Path, network: Network, *, row: str | int) -> 
         The file cannot be read, or has no such row.
     """
     header, cells = read_row(path, row)
-    told = {model_name(column): value for column, value in zip(header[1:], _numbers(cells[1:]), strict=False)}
-    told = {column: value for column, value in told.items() if np.isfinite(value)}
-    reverse = {column.rpartition("_reverse_")[0]: value for column, value in told.items() if "_reverse_" in column}
+    cell = dict(zip(header[1:], _numbers(cells[1:]), strict=False))
+    cell = {model_name(column): value for column, value in cell.items()} | cell
+    reverse = {column.rpartition("_reverse_")[0]: value for column, value in cell.items() if "_reverse_" in column}
     names = [reaction.name for reaction in network.reactions]
-    concentration = {species: told[f"LC_{species.lstrip('_')}"] for species in network.species if _lc(species) in told}
-    free_energy = {name: told[f"DG_{name}"] / KCAL_PER_MOL for name in names if f"DG_{name}" in told}
-    free_energy |= {name: told[f"LnGamma_{name}"] for name in names if f"LnGamma_{name}" in told}
+    flux = {name: cell[name] - reverse.get(name, 0.0) for name in names if name in cell}
+    ln_concentration = {species: cell.get(f"LC_{species.lstrip('_')}", np.nan) for species in network.species}
+    free_energy = _told({name: cell.get(f"DG_{name}", np.nan) / KCAL_PER_MOL for name in names})
+    free_energy |= _told({name: cell.get(f"LnGamma_{name}", np.nan) for name in names})
     return KnownValues(
-        {name: told[name] - reverse.get(name, 0.0) for name in names if name in told},
-        {species: float(np.exp(value)) for species, value in concentration.items()},
+        _told(flux),
+        {species: float(np.exp(value)) for species, value in _told(ln_concentration).items()},
         {name: value for name, value in free_energy.items() if value != 0.0},
     )
 
 
-def _lc(species: str) -> str:
-    return f"LC_{species.lstrip('_')}"
+def _told(values: Mapping[str, float]) -> dict[str, float]:
+    return {name: value for name, value in values.items() if np.isfinite(value)}
 
 
 def _numbers(cells: list[str]) -> list[float]:

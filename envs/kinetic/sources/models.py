@@ -1,6 +1,7 @@
 """Choose network, steady states and starting sets as the environment's options say."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from ....datasets.download import find
@@ -15,6 +16,7 @@ from .known_values import read_known_values
 from .maximal_rates import compare_maximal_rates, warn_of_outliers
 from .skimpy_yaml import SkimpyModel, read_skimpy_model, renaissance_order
 from .state_builder import complete_state
+from .state_draws import FLUX_SCALE
 from .state_table import read_computed_state, read_states
 
 PUBLISHED = {
@@ -36,7 +38,7 @@ def load_states(config: KineticConfig, rows: Sequence[int | str]) -> tuple[Netwo
     """
     match config.model:
         case "e_coli_core":
-            loaded = [load_e_coli_core(_number(row)) for row in rows]
+            loaded = [_load_e_coli_core(config, _number(row)) for row in rows]
         case "cobra":
             loaded = [_load_cobra(config, _number(row)) for row in rows]
         case _:
@@ -77,7 +79,10 @@ def load_skimpy(config: KineticConfig) -> SkimpyModel:
 def _skimpy_states(config: KineticConfig, model: SkimpyModel, rows: Sequence[int | str]) -> list[SteadyState]:
     file = _state_file(config)
     if file.suffix == ".json":
-        return [read_computed_state(file, model.network)] * len(_only_the_first(file, rows))
+        state = read_computed_state(file, model.network)
+        # Other files of this kind have a flux scale of their own, since their fluxes are in mol/L/h.
+        state = _scaled(state, config.flux_scale) if file == COMPUTED_STATE else state
+        return [state] * len(_only_the_first(file, rows))
     if config.complete:
         return [_completed(config, model, file, row) for row in rows]
     states = read_states(file, model.network, rows=rows, flux_scale=config.flux_scale)
@@ -121,6 +126,19 @@ def _only_the_first(file: Path, rows: Sequence[int | str]) -> Sequence[int | str
         if row != 0:
             raise KineticInputError(f"member={row}: {file} holds one steady state; give 0, or a table of states (CSV).")
     return rows
+
+
+def _load_e_coli_core(config: KineticConfig, member: int) -> tuple[Network, SteadyState]:
+    network, state = load_e_coli_core(member)
+    return network, _scaled(state, config.flux_scale)
+
+
+def _scaled(state: SteadyState, flux_scale: float) -> SteadyState:
+    """Return a state that was computed with the default flux scale at another one."""
+    if flux_scale == FLUX_SCALE:
+        return state
+    provenance = f"{state.provenance} with flux_scale={flux_scale:g}"
+    return replace(state, flux=state.flux * (flux_scale / FLUX_SCALE), provenance=provenance)
 
 
 def _load_cobra(config: KineticConfig, member: int) -> tuple[Network, SteadyState]:
