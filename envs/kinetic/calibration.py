@@ -1,5 +1,6 @@
 """Samplers of Michaelis constants, and thresholds of the largest eigenvalue calibrated on them."""
 
+import logging
 from enum import StrEnum
 from importlib.metadata import version
 
@@ -14,6 +15,13 @@ CALIBRATION_SETS = 20_000
 CALIBRATION_SEED = 0
 VALID_SHARE = 0.003
 FORMAT = 1
+EASY_SHARE = 0.2
+"""Where uniform saturations are valid more often than this, finding valid sets says little of a method."""
+EASY_SETS = 200
+LARGEST_QUICK = 100
+"""Independent species up to which the eigenvalues of that many sets take less than half a second."""
+
+logger = logging.getLogger(__name__)
 
 
 class ThresholdRule(StrEnum):
@@ -91,3 +99,29 @@ def calibrate(simulator: KineticSimulator, rule: str, *, bounds: tuple[float, fl
             )
         write_entry("threshold", key, threshold)
     return threshold
+
+
+def note_easy_threshold(simulator: KineticSimulator, threshold: float, *, bounds: tuple[float, float]) -> None:
+    """Log that a given threshold is easy to reach: by more than 20 % of sets with uniform saturations.
+
+    Parameters
+    ----------
+    simulator
+        The model at its steady state; large ones are passed over, since the draws would take too long.
+    threshold
+        Largest eigenvalue of a valid set, 1/h.
+    bounds
+        Smallest and largest ln Km, ln(mol/L).
+    """
+    if simulator.n_independent > LARGEST_QUICK:
+        return
+    generator = np.random.default_rng(CALIBRATION_SEED)
+    sets = sample_uniform_saturation(simulator, EASY_SETS, generator, bounds=bounds)
+    share = float(np.mean(simulator.max_eigenvalue(sets) <= threshold))
+    if share > EASY_SHARE:
+        logger.warning(
+            "lambda_part=%g is easy: %.0f %% of sets with uniform saturations are valid, so that a method that finds "
+            "valid sets has shown little; give a lower number, or auto_saturation.",
+            threshold,
+            100 * share,
+        )

@@ -1,5 +1,6 @@
 """Refine Michaelis constants step by step until the steady state is stable and fast."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -17,6 +18,8 @@ from .rewards import DIRECT_REWARDS, asinh_cost
 from .robust_sets import returning_shares, robustness_score, validate_sets
 from .task import FEATURE_LIMIT, KineticTask, load_task
 from .transfer import search_baselines
+
+LARGEST_INVALID_SHARE = 0.05
 
 
 class KineticVectorEnv(BatchedEnv):
@@ -109,6 +112,7 @@ class KineticVectorEnv(BatchedEnv):
         reward = self._reward(lambda_max) + config.reward_offset
         if config.robustness_weight:
             rows = np.flatnonzero((terminated | truncated) & valid)
+            info["calls"][rows] += config.robustness_starts
             reward[rows] += config.robustness_weight * self._returning_shares(ln_km, lambda_max, rows)
         return Transition(reward, terminated, truncated, info)
 
@@ -215,6 +219,17 @@ class KineticVectorEnv(BatchedEnv):
             rewards = self.state["episode_return"][copy] / steps, self.state["episode_max_reward"][copy]
             self.record.end_episode(self.state["lambda_max"][copy, :steps], *rewards)
         return transition
+
+    def training_scalars(self) -> dict[str, float]:
+        """Return the statistics since the last call; warn where eigenvalues fail often."""
+        scalars = super().training_scalars()
+        if scalars.get("invalid_eigen", 0.0) > LARGEST_INVALID_SHARE:
+            warnings.warn(
+                f"invalid_eigen: more than {LARGEST_INVALID_SHARE:.0%} of an update's sets have no finite eigenvalues; "
+                "give low and high closer to each other, or check the steady state.",
+                stacklevel=2,
+            )
+        return scalars
 
     def get_state(self) -> State:
         """Return all that changes, with the record of training."""

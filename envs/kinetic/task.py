@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .calibration import calibrate
+from .calibration import calibrate, note_easy_threshold
 from .config import LN_KM_BOUNDS, KineticConfig
 from .diversity import influential_parameters
 from .network import FloatArray, IntArray, Network
@@ -87,7 +87,7 @@ def load_task(config: KineticConfig) -> KineticTask:
     tested = rows if config.held_out is None else list(config.held_out)
     names: list[int | str] = list(dict.fromkeys([*rows, *tested]))
     network, states = load_states(config, names)
-    return make_task(
+    task = make_task(
         config,
         network,
         states,
@@ -95,6 +95,9 @@ def load_task(config: KineticConfig) -> KineticTask:
         testing=[names.index(row) for row in tested],
         starts=load_starts(config, network),
     )
+    if not isinstance(config.lambda_part, str):
+        note_easy_threshold(task.simulators[0], float(config.lambda_part), bounds=LN_KM_BOUNDS)
+    return task
 
 
 def make_task(
@@ -143,7 +146,8 @@ def thresholds(config: KineticConfig, simulators: Sequence[KineticSimulator]) ->
 def state_features(network: Network, states: Sequence[SteadyState], training: Sequence[int]) -> FloatArray:
     """Return ln x, ln |v|, sign v and ln rho of every state, standardised over the training states and clipped.
 
-    A feature that all training states share is 0 in all states: nothing could be learned about it.
+    A feature that all training states share is 0 in all states: nothing could be learned about it. All are divided by
+    the root of their number, so that a state as a whole weighs as much as a single parameter, however large the model.
     """
     rows: Any = [
         np.concatenate(
@@ -162,4 +166,4 @@ def state_features(network: Network, states: Sequence[SteadyState], training: Se
     features: FloatArray = np.where(varies, (table - mean) / np.where(varies, deviation, 1.0), 0.0).clip(
         -FEATURE_LIMIT, FEATURE_LIMIT
     )
-    return features
+    return features / np.sqrt(features.shape[1])

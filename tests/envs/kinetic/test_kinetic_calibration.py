@@ -1,8 +1,17 @@
+import logging
+
 import numpy as np
 import pytest
 
-from bioppo.envs.kinetic import calibration
-from bioppo.envs.kinetic.calibration import ThresholdRule, calibrate, sample_log_uniform, sample_uniform_saturation
+from bioppo.envs.kinetic import calibration, task
+from bioppo.envs.kinetic.calibration import (
+    ThresholdRule,
+    calibrate,
+    note_easy_threshold,
+    sample_log_uniform,
+    sample_uniform_saturation,
+)
+from bioppo.envs.kinetic.config import KineticConfig
 from bioppo.envs.kinetic.errors import KineticInputError
 from bioppo.envs.kinetic.simulator import KineticSimulator
 
@@ -110,3 +119,30 @@ def test_a_state_without_stable_sets_is_refused(cache, few_sets, golden_simulato
 def test_an_unknown_rule_is_refused(golden_simulators):
     with pytest.raises(KineticInputError, match="lambda_part=auto: give a negative number or one of auto_saturation"):
         calibrate(golden_simulators[0], "auto", bounds=BOUNDS)
+
+
+def test_an_easy_threshold_is_noted(golden_simulators, caplog, monkeypatch):
+    simulator = golden_simulators[0]
+    caplog.set_level(logging.WARNING)
+    note_easy_threshold(simulator, -20.0, bounds=BOUNDS)  # 15 % of sets with uniform saturations are valid
+    assert not caplog.records
+    note_easy_threshold(simulator, -10.0, bounds=BOUNDS)
+    (record,) = caplog.records
+    sets = sample_uniform_saturation(simulator, 200, np.random.default_rng(0), bounds=BOUNDS)
+    share = 100 * np.mean(simulator.max_eigenvalue(sets) <= -10)
+    assert record.getMessage().startswith(
+        f"lambda_part=-10 is easy: {share:.0f} % of sets with uniform saturations are"
+    )
+    assert record.getMessage().endswith("give a lower number, or auto_saturation.")
+    monkeypatch.setattr(calibration, "LARGEST_QUICK", 44)
+    note_easy_threshold(simulator, -10.0, bounds=BOUNDS)
+    assert len(caplog.records) == 1
+
+
+@pytest.mark.parametrize(("lambda_part", "noted"), [(-10.0, True), (-38.0, False), ("auto_log_uniform", False)])
+def test_a_given_threshold_is_looked_at_and_a_calibrated_one_is_not(
+    cache, few_sets, caplog, monkeypatch, golden_network, golden_states, lambda_part, noted
+):
+    monkeypatch.setattr(task, "load_states", lambda config, rows: (golden_network, golden_states[:1]))
+    task.load_task(KineticConfig(lambda_part=lambda_part))
+    assert ("is easy" in caplog.text) == noted

@@ -150,9 +150,42 @@ def test_a_set_without_eigenvalues_earns_nothing_and_is_counted(make, monkeypatc
     assert reward[0] == 0
     assert info["invalid_eigen"].tolist() == [True, False]
     assert info["lambda_max"][0] == np.inf
-    scalars = environment.training_scalars()
+    with pytest.warns(
+        UserWarning, match="invalid_eigen: more than 5% of an update's sets have no finite eigenvalues; give"
+    ):
+        scalars = environment.training_scalars()
     assert scalars["invalid_eigen"] == 0.5
     assert np.isfinite(list(scalars.values())).all()
+
+
+def test_few_sets_without_eigenvalues_are_no_warning(make, monkeypatch):
+    environment = make(20)
+    environment.reset(seed=0)
+    original = environment.max_eigenvalue
+    monkeypatch.setattr(
+        environment, "max_eigenvalue", lambda k, at: np.where(np.arange(20) == 0, np.inf, original(k, at))
+    )
+    environment.step(actions_for(environment))
+    assert environment.training_scalars()["invalid_eigen"] == 0.05
+
+
+def test_an_episode_that_ends_tells_its_last_step_and_starts_anew(make):
+    environment = make(3, horizon=2)
+    environment.reset(seed=0)
+    environment.step(actions_for(environment))
+    before = environment.state["parameters"].copy()
+    actions = actions_for(environment, 1)
+    observation, _, _, truncated, info = environment.step(actions)
+    assert truncated.all()
+    assert info["_final_info"].all()
+    for key in ("lambda_max", "lambda_best", "valid", "stable", "invalid_eigen", "first_hit_step", "calls"):
+        np.testing.assert_array_equal(info["final_info"][key], info[key])
+    assert (info["calls"] == 3).all()
+    np.testing.assert_allclose(info["final_obs"][:, :-1], (before + actions).clip(-6, 6) / 6, rtol=1e-6)
+    assert (info["final_obs"][:, -1] == 1).all()
+    assert (observation[:, -1] == 0).all()
+    np.testing.assert_allclose(observation[:, :-1], environment.state["parameters"] / 6, rtol=1e-6)
+    assert not np.isclose(observation[:, :-1], info["final_obs"][:, :-1]).all(axis=1).any()
 
 
 def test_first_hits_are_remembered_and_may_end_the_episode(make):

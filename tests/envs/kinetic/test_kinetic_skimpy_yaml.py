@@ -3,6 +3,7 @@
 import json
 import pickle
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -409,6 +410,14 @@ def test_published_models_have_skimpys_eigenvalues(request, model, counts):
     inert = sets.copy()
     inert[:, ~read.network.acting] = 2.0
     np.testing.assert_array_equal(simulator.max_eigenvalue(inert), simulator.max_eigenvalue(sets))
+
+
+def test_skimpys_eigenvalues_need_the_volume_ratios(renaissance):
+    read, state, golden = renaissance
+    found = KineticSimulator(replace(read.network, volume_ratios=()), state).max_eigenvalue(
+        golden_sets(read.network, golden)
+    )
+    assert not np.isclose(found, [case["lambda_max"] for case in golden["cases"]], rtol=1e-2).any()
 
 
 @pytest.mark.parametrize(("model", "cases"), [("varma", ["s1_00", "s1_01"]), ("renaissance", ["r_00"])])
