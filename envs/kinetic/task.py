@@ -166,4 +166,5 @@ def state_features(network: Network, states: Sequence[SteadyState], training: Se
     features: FloatArray = np.where(varies, (table - mean) / np.where(varies, deviation, 1.0), 0.0).clip(
         -FEATURE_LIMIT, FEATURE_LIMIT
     )
-    return features / np.sqrt(features.shape[1])
+    features /= np.sqrt(features.shape[1])
+    return features

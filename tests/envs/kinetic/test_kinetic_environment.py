@@ -359,7 +359,7 @@ def test_what_is_seen_of_a_state_is_standardised_over_training(make, golden_stat
     n_species, n_reactions = len(golden_states[0].concentration), len(golden_states[0].flux)
     assert features.shape[1] == n_species + 2 * n_reactions + 71
     np.testing.assert_allclose(features[0], -features[1])  # two states: one deviation to either side, or equal
-    assert set(np.round(np.abs(features).ravel(), 6)) <= {0.0, 1.0}
+    assert set(np.round(np.abs(features * np.sqrt(features.shape[1])).ravel(), 6)) == {0.0, 1.0}
     observation, _ = environment.reset(seed=0)
     np.testing.assert_allclose(observation[:, 259:], features[environment.state["member"]], rtol=1e-6)
     assert environment.single_observation_space.contains(observation[0])

@@ -121,6 +121,18 @@ def test_missing_columns_are_counted_and_named(tmp_path):
         read_states(path, NETWORK, rows=[0])
 
 
+def test_ten_of_many_missing_columns_are_named(tmp_path):
+    reactions = tuple(
+        Reaction(f"R{number}", RateLaw.IRREVERSIBLE, (Slot("substrate", "b_c", -1.0, f"k{number}"),))
+        for number in range(12)
+    )
+    network = Network(("b_c",), (), reactions)
+    with pytest.raises(KineticInputError) as error:
+        read_states(table(tmp_path, ("r", {})), network, rows=[0])
+    named = ", ".join(f"R{number}" for number in range(10))
+    assert f"states.csv: 12 needed entries are missing, {named} and others; give columns <reaction>" in str(error.value)
+
+
 @pytest.mark.parametrize("row", ["third", 2, -1])
 def test_a_missing_row_names_those_there_are(tmp_path, row):
     path = table(tmp_path, ("first", {}), ("second", {}))

@@ -1,7 +1,5 @@
 """The validity oracle: determinants before eigenvalues, with the same verdicts."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -11,8 +9,6 @@ from bioppo.envs.kinetic.simulator import KineticSimulator
 from bioppo.envs.kinetic.sources.models import COMPUTED_STATE
 from bioppo.envs.kinetic.sources.skimpy_yaml import read_skimpy_model
 from bioppo.envs.kinetic.sources.state_table import read_computed_state, read_states
-
-DATA = Path(__file__).parents[2] / "data" / "kinetic"
 
 
 def drawn_sets(simulator, count):
