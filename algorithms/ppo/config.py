@@ -43,7 +43,7 @@ class PPOConfig(AlgorithmConfig):
     max_grad_norm: float = option(0.5, "gradients are scaled down to this norm", above=0)
     target_kl: float | None = option(None, "end an update when the KL divergence exceeds 1.5 times this", above=0)
     hidden_sizes: list[int] = option(  # noqa: RUF009  # every instance gets its own copy
-        [64, 64], "units of each hidden layer, for policy and value function alike"
+        [64, 64], "units of each hidden layer, for policy and value function alike; []: both are linear"
     )
     activation: str = option("tanh", "activation of hidden layers", choices=("tanh", "relu", "elu", "gelu"))
     layer_norm: str = option(
@@ -63,8 +63,8 @@ class PPOConfig(AlgorithmConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.hidden_sizes or any(size < 1 for size in self.hidden_sizes):
-            raise OptionError(f"hidden_sizes={list(self.hidden_sizes)}: give at least one positive number of units.")
+        if any(size < 1 for size in self.hidden_sizes):
+            raise OptionError(f"hidden_sizes={list(self.hidden_sizes)}: give positive numbers of units.")
         self._check_log_std()
         if self.standardize_reward and self.bootstrap_truncated:
             raise OptionError(

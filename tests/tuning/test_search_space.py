@@ -43,7 +43,7 @@ RATE = {"kind": "float", "low": 1e-5, "high": 1e-2, "log": True}
         ("algo.schedule", {"kind": "categorical", "choices": ["cosine", "cosine"]}, "give every value once"),
         ("algo.schedule", {"kind": "categorical", "choices": ["step"]}, "schedule=step: choose one of constant"),
         ("algo.hidden_sizes", {"kind": "categorical", "choices": [[8, "a"]]}, "is not of the option's type"),
-        ("algo.hidden_sizes", {"kind": "categorical", "choices": [[0]]}, "give at least one positive number of units"),
+        ("algo.hidden_sizes", {"kind": "categorical", "choices": [[0]]}, "give positive numbers of units"),
     ],
 )
 def test_a_mistake_in_the_space_is_one_sentence(key, entry, sentence):
