@@ -7,9 +7,9 @@ from bioppo.cli.main import main
 MISTAKES = {
     "trian": "There is no command 'trian': did you mean train?",
     "train": "env=... is missing: write env=kinetic or gymnasium.",
-    "train env=kinetic": "algo=... is missing: write algo=ppo or random or cma_es.",
+    "train env=kinetic": "algo=... is missing: write algo=ppo or trpo or random",
     "train env=kinetik algo=ppo": "env=kinetik does not exist: did you mean kinetic?",
-    "train env=kinetic algo=pppo": "algo=pppo does not exist: did you mean ppo?",
+    "train env=kinetic algo=pppo": "algo=pppo does not exist: did you mean ppo or",
     "train env=kinetic algo=ppo tracker=wandbb": "tracker=wandbb does not exist: did you mean wandb?",
     "train env=kinetic algo=ppo debug=slow": "debug=slow does not exist: choose one of fast.",
     "train env=kinetic algo=ppo env.horizn=3": "There is no key 'env.horizn': did you mean env.horizon",
