@@ -8,8 +8,11 @@ import numpy as np
 from ..batched import Arrays
 from .calibration import sample_log_uniform, sample_uniform_saturation
 from .config import LN_KM_BOUNDS, KineticConfig
-from .network import FloatArray
+from .network import FloatArray, IntArray
 from .simulator import KineticSimulator
+from .task import KineticTask
+
+ParametersOf = Callable[[FloatArray, IntArray], FloatArray]
 
 NEAR_X_SCALE = 0.5
 """Standard deviation of ln(K/x) in the sampler near_x."""
@@ -28,18 +31,22 @@ class Nothing:
 
 
 class Sampler:
-    """Draw sets from a fixed distribution of ln K."""
+    """Draw sets from a fixed distribution of ln K at each steady state."""
 
-    def __init__(
-        self, draw: Callable[..., np.ndarray], simulator: KineticSimulator, parameters_of: Callable[..., np.ndarray]
-    ) -> None:
+    def __init__(self, draw: Callable[..., FloatArray], task: KineticTask, parameters_of: ParametersOf) -> None:
         self.draw = draw
-        self.simulator = simulator
+        self.task = task
         self.parameters_of = parameters_of
 
     def answer(self, question: Any, *, generator: np.random.Generator) -> np.ndarray:
-        """Return one set p (P,) for every row of the question."""
-        return self.parameters_of(self.draw(self.simulator, len(question), generator, bounds=LN_KM_BOUNDS))
+        """Return one set p (n, P) for the steady states (n,) of the question."""
+        states = np.asarray(question)
+        answers = np.empty((len(states), len(self.task.parameters.names)))
+        for state in np.unique(states):
+            rows = np.flatnonzero(states == state)
+            ln_km = self.draw(self.task.simulators[int(state)], len(rows), generator, bounds=LN_KM_BOUNDS)
+            answers[rows] = self.parameters_of(ln_km, states[rows])
+        return answers
 
 
 def sample_near_x(
@@ -60,19 +67,15 @@ def starts_near_x(config: KineticConfig) -> bool:
 
 
 def kinetic_baselines(
-    simulator: KineticSimulator,
-    parameters_of: Callable[[np.ndarray], np.ndarray],
-    *,
-    nothing_is_near_x: bool = True,
+    task: KineticTask, parameters_of: ParametersOf, *, nothing_is_near_x: bool = True
 ) -> dict[str, Nothing | Sampler]:
-    """Return the baselines by name; ``parameters_of`` turns ln K of all constants (n, n_parameters) into p (n, P).
+    """Return the baselines by name; ``parameters_of`` turns ln K (n, n_parameters) at states (n,) into p (n, P).
 
     ``nothing`` leaves the starts as they are, ``log_uniform`` draws ln K uniformly between its bounds, and ``oracle``
     draws every saturation uniformly in (0, 1), as ORACLE does. ``near_x`` draws K around x; it is left out where
     ``nothing_is_near_x``.
     """
-    n_moved = parameters_of(simulator.ln_concentration[None]).shape[1]
-    samplers = {name: Sampler(draw, simulator, parameters_of) for name, draw in SAMPLERS.items()}
+    samplers = {name: Sampler(draw, task, parameters_of) for name, draw in SAMPLERS.items()}
     if nothing_is_near_x:
         del samplers["near_x"]
-    return {"nothing": Nothing(n_moved), **samplers}
+    return {"nothing": Nothing(len(task.parameters.names)), **samplers}

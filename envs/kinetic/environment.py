@@ -132,7 +132,7 @@ class KineticVectorEnv(BatchedEnv):
 
         Row i is graded at the steady state of copy i, and the copies are gone through again for more answers.
         """
-        member = np.resize(self.state.get("member", self.members), len(answers))
+        member = self.answered_states(len(answers))
         ln_km = self.ln_km(answers, member)
         lambda_max = self.max_eigenvalue(ln_km, member)
         part = self.task.lambda_part[member]
@@ -143,6 +143,10 @@ class KineticVectorEnv(BatchedEnv):
         """Return the position of every copy's steady state among the task's, (num_envs,)."""
         del observation
         return self.state["member"].copy()
+
+    def answered_states(self, count: int) -> np.ndarray:
+        """Return at which steady states so many answers are graded: those of the copies, over and over."""
+        return np.resize(self.state.get("member", self.members), count)
 
     @property
     def answers_per_episode(self) -> int:
@@ -167,12 +171,7 @@ class KineticVectorEnv(BatchedEnv):
 
     def baselines(self) -> dict[str, Any]:
         """Return doing nothing, the samplers, and the searches with a number of calls for every state."""
-        member = self.members[:1]
-        samplers = kinetic_baselines(
-            self.task.simulators[member[0]],
-            lambda ln_km: self.parameters_of(ln_km, member),
-            nothing_is_near_x=starts_near_x(self.config),
-        )
+        samplers = kinetic_baselines(self.task, self.parameters_of, nothing_is_near_x=starts_near_x(self.config))
         return samplers | search_baselines(self.task, self.config.search_calls, self.parameters_of)
 
     def facts(self) -> dict[str, Any]:

@@ -25,7 +25,8 @@ class SamplingLearner:
     def update(self, progress: float) -> dict[str, float]:
         """Draw a population and let the environment grade it."""
         del progress
-        sets = self.sampler.answer(np.empty(self.population_size), generator=self.generator)
+        states = self.environment.answered_states(self.population_size)
+        sets = self.sampler.answer(states, generator=self.generator)
         costs = self.environment.assess(sets)
         return {"search/cost_best": float(costs.min()), "search/cost_median": float(np.median(costs))}
 
@@ -77,11 +78,4 @@ def require_kinetic(algo: str, environment: BatchedEnv) -> KineticVectorEnv:
 
 def _build(algo: str, config: SamplerConfig, environment: BatchedEnv, seed: int) -> SamplingLearner:
     kinetic = require_kinetic(algo, environment)
-    # Concentrations are those of the first training state, which matters for param=ln_km alone.
-    first = kinetic.members[0]
-
-    def parameters_of(ln_km: np.ndarray) -> np.ndarray:
-        return kinetic.parameters_of(ln_km, np.full(len(ln_km), first))
-
-    sampler = Sampler(SAMPLERS[algo], kinetic.task.simulators[first], parameters_of)
-    return SamplingLearner(config, kinetic, sampler, seed)
+    return SamplingLearner(config, kinetic, Sampler(SAMPLERS[algo], kinetic.task, kinetic.parameters_of), seed)

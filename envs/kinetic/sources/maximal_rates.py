@@ -15,7 +15,7 @@ from ..errors import KineticInputError
 from ..network import FloatArray, Network, Reaction, Slot
 from ..saturation import coupled_slots
 from ..steady_state import SteadyState
-from .skimpy_reactions import molar
+from .units import molar
 
 LARGEST_DEVIATION = 1e-3
 """Stored rates that deviate more than this from the common ratio, relatively, do not belong to the state."""

@@ -1,11 +1,13 @@
 """Choose network, steady states and starting sets as the environment's options say."""
 
+import dataclasses
 from collections.abc import Sequence
-from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 
 from ....datasets.download import find
 from ..config import KineticConfig
+from ..disk_cache import read_entry, write_entry
 from ..errors import KineticInputError
 from ..network import FloatArray, Network
 from ..populations import read_population
@@ -14,6 +16,7 @@ from .cobra_model import load_cobra_model
 from .e_coli_core import load_e_coli_core
 from .known_values import read_known_values
 from .maximal_rates import compare_maximal_rates, warn_of_outliers
+from .model_json import decode_state, encode_network, encode_state
 from .skimpy_yaml import SkimpyModel, read_skimpy_model, renaissance_order
 from .state_builder import complete_state
 from .state_draws import FLUX_SCALE
@@ -25,6 +28,8 @@ PUBLISHED = {
 }
 """Data set, model file and table of states of published models; None: the computed state of this package."""
 VARMA_UNIT = "uM"
+FORMAT = 1
+"""Raised when completed states change, so that older ones in the cache are not read."""
 COMPUTED_STATE = Path(__file__).parent / "renaissance384_state.json"
 
 
@@ -79,6 +84,8 @@ def load_skimpy(config: KineticConfig) -> SkimpyModel:
 def _skimpy_states(config: KineticConfig, model: SkimpyModel, rows: Sequence[int | str]) -> list[SteadyState]:
     file = _state_file(config)
     if file.suffix == ".json":
+        if config.complete:
+            raise KineticInputError(f"complete=true: {file} holds a whole state; give a table of states (CSV).")
         state = read_computed_state(file, model.network)
         # Other files of this kind have a flux scale of their own, since their fluxes are in mol/L/h.
         state = _scaled(state, config.flux_scale) if file == COMPUTED_STATE else state
@@ -105,18 +112,32 @@ def _state_file(config: KineticConfig) -> Path:
 
 
 def _completed(config: KineticConfig, model: SkimpyModel, file: Path, row: int | str) -> SteadyState:
-    """Return a row's state with what it lacks computed."""
+    """Return a row's state with what it lacks computed, from the cache or in some seconds."""
     known = read_known_values(file, model.network, row=row)
-    state, _ = complete_state(
-        model.network,
-        fluxes=known.flux,
-        concentrations=known.concentration,
-        free_energies=known.free_energy,
-        directions=config.directions,
-        smallest_flux=config.smallest_flux,
-        flux_scale=config.flux_scale,
-        source=f"{file} row {row}",
-    )
+    source = f"{file} row {row}"
+    key = {
+        "format": FORMAT,
+        **{name: version(name) for name in ("numpy", "scipy")},
+        "network": encode_network(model.network),
+        **dataclasses.asdict(known),
+        "directions": dict(config.directions),
+        "smallest_flux": config.smallest_flux,
+        "flux_scale": config.flux_scale,
+        "source": source,
+    }
+    state = decode_state(model.network, read_entry("completed_state", key))
+    if state is None:
+        state, _ = complete_state(
+            model.network,
+            fluxes=known.flux,
+            concentrations=known.concentration,
+            free_energies=known.free_energy,
+            directions=config.directions,
+            smallest_flux=config.smallest_flux,
+            flux_scale=config.flux_scale,
+            source=source,
+        )
+        write_entry("completed_state", key, encode_state(model.network, state))
     return state
 
 
@@ -138,7 +159,7 @@ def _scaled(state: SteadyState, flux_scale: float) -> SteadyState:
     if flux_scale == FLUX_SCALE:
         return state
     provenance = f"{state.provenance} with flux_scale={flux_scale:g}"
-    return replace(state, flux=state.flux * (flux_scale / FLUX_SCALE), provenance=provenance)
+    return dataclasses.replace(state, flux=state.flux * (flux_scale / FLUX_SCALE), provenance=provenance)
 
 
 def _load_cobra(config: KineticConfig, member: int) -> tuple[Network, SteadyState]:

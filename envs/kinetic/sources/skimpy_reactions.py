@@ -8,9 +8,6 @@ from typing import Any
 from ..errors import KineticInputError
 from ..network import Modifier, ModifierKind, RateLaw, Reaction, Slot
 
-CONCENTRATION_UNITS = {"M": 1.0, "mM": 1e-3, "uM": 1e-6, "nM": 1e-9}
-"""mol/L in one unit."""
-
 MECHANISMS = {
     "ReversibleMichaelisMenten": RateLaw.PAIRWISE_HILL,
     "H1GeneralizedReversibleHill": RateLaw.PAIRWISE_HILL,
@@ -51,15 +48,6 @@ class StoredNumbers:
         """Return the stored positive numbers by the names that the keys are given under."""
         values = {name: self.positive(key) for name, key in keys.items()}
         return {name: value for name, value in values.items() if value is not None}
-
-
-def molar(concentration_unit: str) -> float:
-    """Return mol/L in one unit, 1e-6 for ``uM``."""
-    if concentration_unit not in CONCENTRATION_UNITS:
-        raise KineticInputError(
-            f"concentration_unit={concentration_unit}: give one of {', '.join(CONCENTRATION_UNITS)}."
-        )
-    return CONCENTRATION_UNITS[concentration_unit]
 
 
 def as_number(value: Any) -> float:

@@ -16,7 +16,8 @@ from ..network import FloatArray, ModifierKind, Network, RateLaw, Reaction
 from ..populations import Population, check_folder, stored_constants
 from ..steady_state import SteadyState, check_steady_state
 from .maximal_rates import equilibrium_orders, ln_equilibrium_constants, ln_maximal_rates, rate_orders
-from .skimpy_reactions import MODIFIERS, molar
+from .skimpy_reactions import MODIFIERS
+from .units import molar
 
 FIXED_MECHANISMS = {
     frozenset({"substrate", "product"}): (RateLaw.PAIRWISE_HILL, "ReversibleMichaelisMenten"),

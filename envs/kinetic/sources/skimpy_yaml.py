@@ -10,7 +10,8 @@ import numpy as np
 
 from ..errors import KineticInputError
 from ..network import FloatArray, Network, Reaction, Slot
-from .skimpy_reactions import CONCENTRATION_UNITS, StoredNumbers, mapping, molar, read_reaction
+from .skimpy_reactions import StoredNumbers, mapping, read_reaction
+from .units import CONCENTRATION_UNITS, molar
 
 REQUIRED_KEYS = ("reactants", "boundary_conditions", "parameters", "reactions")
 

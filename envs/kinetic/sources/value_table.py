@@ -6,9 +6,7 @@ from os import PathLike
 from pathlib import Path
 
 from ..errors import KineticInputError
-
-MOLAR = {"M": 1.0, "mM": 1e-3, "uM": 1e-6, "nM": 1e-9}
-"""mol/L for one of each unit."""
+from .units import molar
 
 
 def read_values(path: str | PathLike[str], name_column: str, value_column: str) -> dict[str, float]:
@@ -48,9 +46,8 @@ def read_values(path: str | PathLike[str], name_column: str, value_column: str) 
 
 def read_concentrations(path: str | PathLike[str], unit: str | None) -> dict[str, float]:
     """Return species to mol/L from the columns ``species`` and ``concentration``; the unit is never guessed."""
-    if unit not in MOLAR:
-        raise KineticInputError(f"concentration_unit={unit}: give the unit of {Path(path)}, one of {', '.join(MOLAR)}.")
-    return {name: value * MOLAR[unit] for name, value in read_values(path, "species", "concentration").items()}
+    scale = molar(unit, str(Path(path)))
+    return {name: value * scale for name, value in read_values(path, "species", "concentration").items()}
 
 
 def _number(text: str | None) -> float:

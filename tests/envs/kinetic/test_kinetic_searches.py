@@ -10,7 +10,7 @@ from bioppo.algorithms.baselines.nes import build_nes, mean_of_the_best, share_g
 from bioppo.configs.option import OptionError
 from bioppo.configs.registry import schema_of
 from bioppo.envs.evaluation import Solver, evaluate
-from bioppo.envs.kinetic.baselines import Nothing, kinetic_baselines, sample_near_x, starts_near_x
+from bioppo.envs.kinetic.baselines import Nothing, sample_near_x, starts_near_x
 from bioppo.envs.kinetic.config import LN_KM_BOUNDS, KineticConfig
 from bioppo.envs.kinetic.environment import KineticVectorEnv
 from bioppo.envs.kinetic.gradient_search import FoundSets, build_gradient_search, gradient_by_parameters, normalise
@@ -64,7 +64,7 @@ def test_every_call_is_counted_and_logged_numbers_are_finite(make, name):
         assert environment.simulator_calls == update * calls
         assert all(np.isfinite(value) for value in scalars.values())
     assert isinstance(learner.agent(), Solver)
-    answers = learner.agent().answer(np.zeros((5, 259)), generator=np.random.default_rng(0))
+    answers = learner.agent().answer(np.zeros(5, dtype=int), generator=np.random.default_rng(0))
     assert answers.shape == (5, 258)
     assert environment.simulator_calls == 5 * calls
 
@@ -109,7 +109,7 @@ def test_shares_of_the_samplers_are_those_of_the_specification(make):
     bands = {"oracle": (0.13, 0.18), "near_x": (0.36, 0.44), "log_uniform": (0.0, 0.01)}
     for name, build in SAMPLERS.items():
         solver = build(schema_of("algo", name)(), environment, seed=0, device="cpu").agent()
-        sets = solver.answer(np.zeros(2000), generator=np.random.default_rng(1))
+        sets = solver.answer(np.zeros(2000, dtype=int), generator=np.random.default_rng(1))
         low, high = bands[name]
         assert low <= environment.grade(sets)["valid"].mean() <= high
 
@@ -127,25 +127,35 @@ def test_near_x_is_normal_around_the_concentrations(golden_simulators):
 @pytest.mark.parametrize("options", [{}, LN_KM_BOX])
 def test_a_sampler_draws_the_same_constants_whatever_the_agent_moves(make, options):
     environment = make(**options)
-    sets = learner_of("oracle", environment).agent().answer(np.zeros(6), generator=np.random.default_rng(2))
-    reference = learner_of("oracle", make()).agent().answer(np.zeros(6), generator=np.random.default_rng(2))
+    sets = learner_of("oracle", environment).agent().answer(np.zeros(6, dtype=int), generator=np.random.default_rng(2))
+    reference = learner_of("oracle", make()).agent().answer(np.zeros(6, dtype=int), generator=np.random.default_rng(2))
     expected = make().grade(reference)["lambda_max"]
     np.testing.assert_allclose(environment.grade(sets)["lambda_max"], expected, rtol=1e-9)
 
 
-def test_near_x_is_a_baseline_where_doing_nothing_is_something_else(golden_simulators):
+def test_a_sampler_draws_around_the_concentrations_of_each_state(make):
+    environment = make(members=2, **LN_KM_BOX)
+    states = np.repeat([0, 1], 400)
+    sets = learner_of("near_x", environment).agent().answer(states, generator=np.random.default_rng(2))
+    for state in (0, 1):
+        ratio = sets[states == state] - environment.task.ln_concentration(np.array([state]))
+        assert abs(ratio.mean()) < 0.01
+        assert ratio.std() == pytest.approx(0.5, rel=0.02)
+
+
+def test_near_x_is_a_baseline_where_doing_nothing_is_something_else(make):
     assert starts_near_x(KineticConfig())
     assert not starts_near_x(KineticConfig(start="uniform"))
     assert not starts_near_x(KineticConfig(start_scale=0.6))
     assert not starts_near_x(KineticConfig(**LN_KM_BOX))
-    simulator = golden_simulators[0]
-    without = kinetic_baselines(simulator, lambda ln_km: ln_km)
-    whole = kinetic_baselines(simulator, lambda ln_km: ln_km[:, :7], nothing_is_near_x=False)
+    without = make().baselines()
+    environment = make(fixed={"km_substrate1_PGI": 1e-3}, start="uniform")
+    whole = environment.baselines()
     assert set(without) == {"nothing", "log_uniform", "oracle"}
     assert set(whole) == {*without, "near_x"}
     assert isinstance(whole["nothing"], Nothing)
-    assert whole["nothing"].act(np.zeros((3, 8)), masks=None, generator=None).shape == (3, 7)
-    assert whole["near_x"].answer(np.zeros((3, 8)), generator=np.random.default_rng(0)).shape == (3, 7)
+    assert whole["nothing"].act(np.zeros((3, 8)), masks=None, generator=None).shape == (3, 257)
+    assert whole["near_x"].answer(np.zeros(3, dtype=int), generator=np.random.default_rng(0)).shape == (3, 257)
 
 
 @pytest.mark.parametrize("options", [{}, LN_KM_BOX, {"fixed": {"km_substrate1_PGI": 1e-3}, "include_inert": False}])
