@@ -25,10 +25,11 @@ LARGEST_INVALID_SHARE = 0.05
 class KineticVectorEnv(BatchedEnv):
     """A batch of parameter vectors p (num_envs, P), each moved by ``p <- clip(p + beta * action, low, high)``.
 
-    The observation is p scaled to [-1, 1], then the share of the episode that has passed. After every step ``info``
-    holds ``lambda_max`` (1/h; inf if the eigenvalues failed), ``valid``, ``stable``, ``invalid_eigen``, the episode's
-    ``lambda_best``, ``first_hit_step`` (the first step that gave a valid set, 0 for none) and ``calls``, the simulator
-    calls this episode has cost; `simulator_calls` counts them all.
+    The observation is p scaled to [-1, 1], then the share of the episode that has passed, then what is seen of the
+    steady state. After every step ``info`` holds ``lambda_max`` (1/h; inf if the eigenvalues failed), ``valid``,
+    ``stable``, ``invalid_eigen``, the episode's ``lambda_best``, ``first_hit_step`` (the first step that gave a valid
+    set, 0 for none) and ``calls``, the simulator calls this episode has cost (`simulator_calls` counts them all),
+    ``ln_km`` of all constants (num_envs, n_parameters), and ``member``, the position of the steady state in the task.
 
     Episodes are truncated after ``horizon`` steps; they terminate only with ``stop_when_valid``.
     """
@@ -51,15 +52,13 @@ class KineticVectorEnv(BatchedEnv):
         if config.robustness_sets:
             self.metrics = (*METRICS, ROBUSTNESS)
         limit, size = config.action_limit, self.n_parameters
-        observed = size + int(config.time_feature)
-        n_features = self.task.features.shape[1]
+        sizes = [size + int(config.time_feature), self.task.features.shape[1]]
+        bound = np.repeat(np.array([1.0, FEATURE_LIMIT], np.float32), sizes)
         super().__init__(
             num_envs=num_envs,
             seed=seed,
             split=split,
-            observation_space=gymnasium.spaces.Box(
-                -(bound := np.repeat(np.array([1.0, FEATURE_LIMIT], np.float32), [observed, n_features])), bound
-            ),
+            observation_space=gymnasium.spaces.Box(-bound, bound),
             action_space=gymnasium.spaces.Box(-limit, limit, (size,), np.float32),
         )
         self.answer_space = gymnasium.spaces.Box(config.low, config.high, (size,), np.float64)
