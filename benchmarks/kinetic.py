@@ -164,7 +164,8 @@ def environment_table() -> None:
     generator = np.random.default_rng(0)
     actions = generator.normal(0.0, 0.6, environment.action_space.shape)
     horizon = environment.config.horizon
-    sets = environment.ln_km(generator.normal(0.0, 1.0, environment.action_space.shape))
+    member = np.zeros(64, dtype=np.intp)
+    sets = environment.ln_km(generator.normal(0.0, 1.0, environment.action_space.shape), member)
 
     def episode() -> None:
         for _ in range(horizon):
@@ -172,12 +173,46 @@ def environment_table() -> None:
 
     def bare() -> None:
         for _ in range(horizon + 1):  # one evaluation more, for the potential of the new starts
-            environment.task.simulator.max_eigenvalue(sets)
+            environment.task.simulators[0].max_eigenvalue(sets)
 
     medians = interleaved_medians({"episode": episode, "bare": bare}, 2 * SECONDS_PER_ROW)
     print()
     print(f"environment, 64 copies, episodes of {horizon} steps: {medians['episode'] * 1e3:.1f} ms an episode,")
     print(f"{medians['episode'] / medians['bare']:.2f} x the bare evaluations it makes")
+
+
+def update_table() -> None:
+    """Print an update of PPO with the tuned settings, and what share of it is not spent on eigenvalues."""
+    from hydra import compose, initialize_config_module
+
+    from bioppo.configs.schema import register, to_run_config
+    from bioppo.training.build import build_environment, build_learner
+
+    register()
+    with initialize_config_module("bioppo.configs", version_base="1.3"):
+        run = to_run_config(compose("train", ["env=kinetic", "algo=ppo"]))
+    environment = build_environment(run.env, seed=0, split="train")
+    learner = build_learner(run.algo, environment, seed=0, device="cpu")
+    spent = [0.0]
+    evaluate = environment.max_eigenvalue
+
+    def timed(ln_km: np.ndarray, member: np.ndarray) -> np.ndarray:
+        start = time.perf_counter()
+        largest = evaluate(ln_km, member)
+        spent[0] += time.perf_counter() - start
+        return largest
+
+    environment.max_eigenvalue = timed
+    learner.update(0.0)
+    shares, seconds = [], []
+    for _ in range(20):
+        spent[0] = 0.0
+        start = time.perf_counter()
+        learner.update(0.0)
+        seconds.append(time.perf_counter() - start)
+        shares.append(1.0 - spent[0] / seconds[-1])
+    print("\nupdate of PPO, tuned settings, 320 transitions:")
+    print(f"{statistics.median(seconds) * 1e3:.0f} ms, {statistics.median(shares):.0%} of it outside the eigenvalues")
 
 
 def main() -> None:
@@ -186,6 +221,7 @@ def main() -> None:
         simulator_table()
         model_tables()
         environment_table()
+        update_table()
 
 
 if __name__ == "__main__":
