@@ -16,6 +16,9 @@ from .variants import TASK_KEYS, Variant, canonical
 # A baseline measured twice for one task and seed ought to score the same; machines may differ by rounding.
 BASELINE_TOLERANCE = 1e-6
 
+# Characters of a task's settings that a label can hold.
+LONGEST_TASK = 40
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -168,7 +171,7 @@ def untrained_baselines(members: Sequence[Variant]) -> list[str]:
 def baseline_row(agent: str, members: Sequence[Variant], metrics: Iterable[Metric]) -> Row:
     """Return the row of one baseline of one task, named after the task where there are several."""
     runs = finished_runs(members)
-    task = members[0].task
+    task = short_task(members)
     return Row(
         label=f"{agent} ({task})" if task else agent,
         role="baseline",
@@ -177,6 +180,15 @@ def baseline_row(agent: str, members: Sequence[Variant], metrics: Iterable[Metri
         cells={(agent, metric.name): Cell(scores(runs, agent, metric)) for metric in metrics},
         finished=tuple(dict.fromkeys(run.seed for run in runs if agent in run.baselines)),
     )
+
+
+def short_task(members: Sequence[Variant]) -> str:
+    """Return what tells a task from the others; where that is long, the name of the first variant that has it."""
+    task, first = members[0].task, members[0]
+    if len(task) <= LONGEST_TASK or not first.runs[0].config.get("variant"):
+        return task
+    more = f" and {len(members) - 1} more" if len(members) > 1 else ""
+    return f"task of {first.label}{more}"
 
 
 def finished_runs(members: Iterable[Variant]) -> list[RunRecord]:

@@ -131,6 +131,16 @@ def test_baselines_stand_once_for_each_task(study):
     assert baselines[0].settings == {"env.horizon": 5}
 
 
+def test_a_task_with_a_long_description_is_named_after_its_variants(study):
+    long = {"reward": "asinh_potential", "start": "normal", "model": "renaissance384"}
+    other = {"reward": "sigmoid", "start": "uniform", "model": "e_coli_core"}
+    for name, env in (("mine", long), ("yours", long), ("theirs", other)):
+        study.run(name, env=env, variant=name, result={"last/incidence": 0.5, "random/incidence": len(name)})
+    baselines = [row for row in table_of(study).rows if row.role == "baseline"]
+    assert [row.label for row in baselines] == ["random (task of mine and 1 more)", "random (task of theirs)"]
+    assert baselines[1].settings["env.model"] == "e_coli_core"
+
+
 def test_a_baseline_that_is_also_a_variant_is_left_out_once_that_has_results(study):
     study.run("ppo", result={"last/incidence": 0.5, "random/incidence": 0.1, "nothing/incidence": 0.0})
     study.run("random", algo={"name": "random"})
