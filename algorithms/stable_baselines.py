@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from sb3_contrib.common.maskable.buffers import MaskableDictRolloutBuffer, MaskableRolloutBuffer
 from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
-from stable_baselines3.common.vec_env import VecNormalize
+from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 from ..envs.batched import Arrays, NonFiniteError, State
 
@@ -26,6 +27,7 @@ class StableBaselinesPolicy:
     def __init__(self, model: OnPolicyAlgorithm) -> None:
         self.model = model
         self.normaliser = model.get_vec_normalize_env()
+        self.uses_masks = isinstance(model.rollout_buffer, MaskableRolloutBuffer | MaskableDictRolloutBuffer)
 
     def act(self, observation: Arrays, *, masks: np.ndarray | None, generator: np.random.Generator | None) -> Arrays:
         """Return actions (num_envs, ...) for raw observations, drawn with ``generator`` if one is given.
@@ -105,6 +107,13 @@ class StableBaselinesLearner:
         if normaliser is not None:
             _restore_normaliser(normaliser, state["normaliser"])
             model._last_original_obs = state["last_original_obs"]
+
+
+def normalized(environment: VecEnv, *, observation: bool, reward: bool, gamma: float) -> VecEnv:
+    """Return the environment with the running normalisers that are asked for."""
+    if not observation and not reward:
+        return environment
+    return VecNormalize(environment, norm_obs=observation, norm_reward=reward, gamma=gamma)
 
 
 @contextmanager

@@ -17,6 +17,7 @@ GROUPS: dict[str, dict[str, str]] = {
     "algo": {
         "ppo": "bioppo.algorithms.ppo.config.PPOConfig",
         "trpo": "bioppo.algorithms.trpo.config.TRPOConfig",
+        "trpo_ppo": "bioppo.algorithms.trpo_ppo.config.TRPOPPOConfig",
         "random": "bioppo.algorithms.baselines.config.RandomConfig",
         "cma_es": "bioppo.algorithms.baselines.config.CMAESConfig",
         "nes": "bioppo.algorithms.baselines.config.NESConfig",

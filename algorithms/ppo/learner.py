@@ -8,12 +8,12 @@ import torch
 from gymnasium.spaces import Box, Dict
 from stable_baselines3 import PPO
 from stable_baselines3.common.utils import set_random_seed
-from stable_baselines3.common.vec_env import VecEnv, VecNormalize
+from stable_baselines3.common.vec_env import VecEnv
 
 from ... import UserError
 from ...envs.batched import BatchedEnv
 from ...envs.stable_baselines_adapter import StableBaselinesAdapter
-from ..stable_baselines import StableBaselinesLearner
+from ..stable_baselines import StableBaselinesLearner, normalized
 from .config import PPOConfig
 from .policies import ActorCritic
 from .rollouts import FiniteEpisodes, ShapedDictRolloutBuffer, ShapedRolloutBuffer
@@ -109,14 +109,9 @@ def training_environment(config: PPOConfig, environment: BatchedEnv) -> VecEnv:
     adapter: VecEnv = StableBaselinesAdapter(environment)
     if not config.bootstrap_truncated:
         adapter = FiniteEpisodes(adapter)
-    if config.normalize_observation or config.normalize_reward:
-        adapter = VecNormalize(
-            adapter,
-            norm_obs=config.normalize_observation,
-            norm_reward=config.normalize_reward,
-            gamma=config.gamma,
-        )
-    return adapter
+    return normalized(
+        adapter, observation=config.normalize_observation, reward=config.normalize_reward, gamma=config.gamma
+    )
 
 
 def policy_keywords(config: PPOConfig) -> dict[str, Any]:

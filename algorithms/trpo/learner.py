@@ -3,13 +3,12 @@
 import torch
 from sb3_contrib import TRPO
 from stable_baselines3.common.utils import set_random_seed
-from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 from ... import UserError
 from ...envs.batched import BatchedEnv
 from ...envs.stable_baselines_adapter import StableBaselinesAdapter
 from ..ppo.learner import ACTIVATIONS, learning_rate_schedule
-from ..stable_baselines import StableBaselinesLearner
+from ..stable_baselines import StableBaselinesLearner, normalized
 from .config import TRPOConfig
 
 
@@ -28,14 +27,12 @@ def build_trpo(config: TRPOConfig, environment: BatchedEnv, *, seed: int, device
             f"(algo.n_steps={config.n_steps} x env.num_envs={environment.num_envs}): choose a divisor."
         )
     set_random_seed(seed)
-    adapter: VecEnv = StableBaselinesAdapter(environment)
-    if config.normalize_observation or config.normalize_reward:
-        adapter = VecNormalize(
-            adapter,
-            norm_obs=config.normalize_observation,
-            norm_reward=config.normalize_reward,
-            gamma=config.gamma,
-        )
+    adapter = normalized(
+        StableBaselinesAdapter(environment),
+        observation=config.normalize_observation,
+        reward=config.normalize_reward,
+        gamma=config.gamma,
+    )
     model = TRPO(
         "MultiInputPolicy" if hasattr(environment.single_observation_space, "spaces") else "MlpPolicy",
         adapter,
