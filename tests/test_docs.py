@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 
 from bioppo.algorithms.ppo.config import PPOConfig
+from bioppo.algorithms.trpo_ppo.config import TRPOPPOConfig
 from bioppo.cli.main import COMMANDS, main
 from bioppo.configs.option import option_table
 from bioppo.envs.kinetic.config import KineticConfig
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-TABLES = {"docs/kinetic.md": KineticConfig, "docs/runs.md": PPOConfig}
+TABLES = {"docs/kinetic.md": KineticConfig, "docs/runs.md": PPOConfig, "docs/trpo_ppo.md": TRPOPPOConfig}
 
 
 def blocks(page, language):
