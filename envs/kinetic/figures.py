@@ -54,6 +54,7 @@ def study_figures(variants: Mapping[str, Sequence[Path]]) -> dict[str, "Figure"]
     progress = {
         label: [pd.read_csv(directory / "progress.csv") for directory in directories]
         for label, directories in variants.items()
+        if all((directory / "progress.csv").exists() for directory in directories)
     }
     acting = {
         label: tables

@@ -63,7 +63,7 @@ def composed(capsys, *words):
         (
             "kinetic_generator",
             {"param": "ln_k_over_x", "start": "fixed", "horizon": 1, "time_feature": False, "reward": "asinh"},
-            {"batch_size": 64, "n_steps": 1, "schedule": "linear", "zero_last_layer": True, "hidden_sizes": [64]},
+            {"batch_size": 64, "n_steps": 1, "schedule": "linear", "zero_last_layer": True, "hidden_sizes": []},
         ),
     ],
 )
