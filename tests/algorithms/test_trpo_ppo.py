@@ -567,23 +567,29 @@ def test_it_learns_to_reach_the_origin(point_env, schedule):
     assert after > before + 3
 
 
-def learned_return(identifier, steps, seed):
+def learned_return(identifier, steps, seed, options):
     environment = make_gymnasium(GymnasiumConfig(id=identifier), num_envs=8, seed=seed)
-    learner = build_trpo_ppo(TRPOPPOConfig(n_steps=256), environment, seed=seed, device="cpu")
+    config = TRPOPPOConfig(n_steps=256, n_epochs=10, batch_size=64, **options)
+    learner = build_trpo_ppo(config, environment, seed=seed, device="cpu")
     while environment.simulator_calls < steps:
         learner.update(0.0)
     test = environment.sibling(8, seed, "test")
-    return evaluate(learner.agent(), test, episodes=40, seed=seed).scalars["episode_return"]
+    return evaluate(learner.agent(), test, episodes=24, seed=seed).scalars["episode_return"]
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:The conjugate gradient ends")
 @pytest.mark.parametrize(
-    ("identifier", "steps", "seeds", "enough", "needed"),
-    [("CartPole-v1", 60_000, 5, 400.0, 4), ("Pendulum-v1", 100_000, 5, -600.0, 3)],
+    ("identifier", "steps", "options", "enough", "needed"),
+    [("CartPole-v1", 60_000, {}, 400.0, 4), ("Pendulum-v1", 100_000, {"gamma": 0.9}, -600.0, 3)],
 )
-def test_it_learns_the_classics(identifier, steps, seeds, enough, needed):
-    returns = [learned_return(identifier, steps, seed) for seed in range(seeds)]
-    assert sum(value > enough for value in returns) >= needed, returns
+def test_it_learns_the_classics(identifier, steps, options, enough, needed):
+    returns = []
+    for seed in range(5):  # no more of them than it takes to know
+        returns.append(learned_return(identifier, steps, seed, options))
+        if sum(value >= enough for value in returns) == needed:
+            return
+    pytest.fail(f"returns {returns}")
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU that torch can use")
