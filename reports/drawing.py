@@ -27,6 +27,10 @@ DASHES: tuple[tuple[float, ...], ...] = (
     (2.5, 2.5),
     (8, 1.5, 3, 1.5),
 )
+# More baselines than this are named in groups; lines of one group are closer than this share of the axis.
+MOST_LABELS = 8
+SAME_LINE = 0.02
+
 BASELINE_COLOUR = "#7A7A7A"
 
 
@@ -99,13 +103,14 @@ def draw_baselines(axes: "Axes", baselines: Mapping[str, float]) -> None:
     shown = {label: value for label, value in baselines.items() if math.isfinite(value)}
     heights = {label: min(max((value - low) / (high - low), 0.0), 1.0) for label, value in shown.items()}
     ordered = sorted(heights, key=lambda label: heights[label])
-    for label, height in zip(ordered, spread([heights[label] for label in ordered], gap=0.055), strict=True):
+    groups = neighbours(ordered, heights) if len(ordered) > MOST_LABELS else [[label] for label in ordered]
+    for group, height in zip(groups, spread([heights[group[0]] for group in groups], gap=0.055), strict=True):
+        label, text = group[0], group_label(group)
         value = shown[label]
-        text = label
         if low <= value <= high:
             axes.axhline(value, color=BASELINE_COLOUR, linewidth=0.8, zorder=1)
         else:
-            text = f"{label}: {value:.3g} {'↓' if value < low else '↑'}".replace("-", "−")
+            text = f"{text}: {value:.3g} {'↓' if value < low else '↑'}".replace("-", "−")
         # A short stroke leads from the line's end to the label, which may have been moved to clear its neighbours.
         axes.plot(
             [1.0, 1.02],
@@ -124,6 +129,25 @@ def draw_baselines(axes: "Axes", baselines: Mapping[str, float]) -> None:
             verticalalignment="center",
             transform=axes.transAxes,
         )
+
+
+def neighbours(ordered: Sequence[str], heights: Mapping[str, float]) -> list[list[str]]:
+    """Group ascending baselines that lie so close together that their lines cannot be told apart."""
+    groups: list[list[str]] = []
+    for label in ordered:
+        if groups and heights[label] - heights[groups[-1][0]] < SAME_LINE:
+            groups[-1].append(label)
+        else:
+            groups.append([label])
+    return groups
+
+
+def group_label(group: Sequence[str]) -> str:
+    """Name a group of baselines by its agents, without the tasks in brackets where there are several."""
+    if len(group) == 1:
+        return group[0]
+    agents = list(dict.fromkeys(label.partition(" (")[0] for label in group))
+    return ", ".join(agents[:3]) + (" and others" if len(agents) > 3 else "")
 
 
 def spread(places: Sequence[float], gap: float) -> list[float]:

@@ -13,7 +13,7 @@ from bioppo.reports.curves import (
     save_figure,
     study_figures,
 )
-from bioppo.reports.drawing import COLOURS, limits, line_style, plain_number, spread
+from bioppo.reports.drawing import COLOURS, group_label, limits, line_style, neighbours, plain_number, spread
 from bioppo.reports.records import find_runs
 
 
@@ -177,3 +177,12 @@ def test_labels_are_spread_as_little_as_may_be():
 
 def test_numbers_on_an_axis():
     assert [plain_number(value) for value in (0, 20000.0, -0.1 * 3, 1e6)] == ["0", "20,000", "−0.3", "1,000,000"]
+
+
+def test_many_baselines_that_lie_together_share_a_label():
+    heights = {"a (x)": 0.0, "a (y)": 0.001, "b (x)": 0.015, "c": 0.5, "d": 0.51, "e": 1.0}
+    groups = neighbours(list(heights), heights)
+    assert groups == [["a (x)", "a (y)", "b (x)"], ["c", "d"], ["e"]]
+    assert [group_label(group) for group in groups] == ["a, b", "c, d", "e"]
+    assert group_label(["a (x)"]) == "a (x)"
+    assert group_label(["a", "b", "c", "d"]) == "a, b, c and others"
