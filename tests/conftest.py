@@ -1,6 +1,10 @@
 """What several test files share: a small environment with every kind of space, and the command line."""
 
 import os
+
+# Small networks and matrices are slower on several threads, the more so where tests start processes of their own.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
