@@ -9,9 +9,10 @@ import pytest
 import yaml
 from hydra.core.plugins import Plugins
 
+import bioppo
 from bioppo.cli.main import main
 
-CONFIGS = Path(__file__).parents[3] / "configs"
+CONFIGS = Path(bioppo.__file__).parent / "configs"
 ROWS = sorted(path.stem for path in (CONFIGS / "ablation" / "kinetic_poster_table1").glob("*.yaml"))
 COLUMNS = (
     "algo.learning_rate",
