@@ -1,3 +1,5 @@
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -11,8 +13,6 @@ from bioppo.algorithms.trpo.learner import build_trpo
 from bioppo.configs.option import OptionError
 from bioppo.envs.evaluation import evaluate
 from bioppo.envs.stable_baselines_adapter import StableBaselinesAdapter
-from bioppo.training.checkpoint import read_checkpoint, write_checkpoint
-from bioppo.training.random_state import global_states, set_global_states
 
 OPTIONS = {"n_steps": 16, "batch_size": 24, "n_critic_updates": 2, "hidden_sizes": [8], "learning_rate": 1e-2}
 SPACES = ["box", "discrete", "dict"]
@@ -42,25 +42,8 @@ def test_the_loop_equals_the_librarys_own(point_env, bitwise_same, space):
 
 @pytest.mark.parametrize("space", SPACES)
 @pytest.mark.parametrize("options", [{}, {"normalize_observation": True, "normalize_reward": True}])
-def test_a_continued_learner_equals_an_unbroken_one(point_env, tmp_path, bitwise_same, space, options):
-    environment = point_env(space=space)
-    learner = trpo(environment, **options)
-    for _ in range(2):
-        learner.update(0.5)
-    write_checkpoint(
-        tmp_path / "c.pt",
-        {"learner": learner.get_state(), "environment": environment.get_state(), "random": global_states()},
-    )
-    expected = [learner.update(0.5) for _ in range(2)]
-    content = read_checkpoint(tmp_path / "c.pt")
-    environment = point_env(seed=5, space=space)
-    other = trpo(environment, **options)
-    other.update(0.5)
-    environment.set_state(content["environment"])
-    other.set_state(content["learner"])
-    set_global_states(content["random"])
-    assert bitwise_same(expected, [other.update(0.5) for _ in range(2)])
-    assert bitwise_same(learner.get_state(), other.get_state())
+def test_a_continued_learner_equals_an_unbroken_one(point_env, assert_continues_exactly, space, options):
+    assert_continues_exactly(partial(point_env, space=space), lambda environment: trpo(environment, **options))
 
 
 def test_a_step_stays_within_the_trust_region(point_env):

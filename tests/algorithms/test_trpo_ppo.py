@@ -1,6 +1,7 @@
 """The algorithm as a whole: what each phase touches, every kind of action, exact continuation, mistakes, learning."""
 
 import math
+from functools import partial
 
 import gymnasium
 import numpy as np
@@ -23,8 +24,6 @@ from bioppo.envs.batched import NonFiniteError
 from bioppo.envs.evaluation import evaluate
 from bioppo.envs.gymnasium.config import GymnasiumConfig
 from bioppo.envs.gymnasium.environment import make_gymnasium
-from bioppo.training.checkpoint import read_checkpoint, write_checkpoint
-from bioppo.training.random_state import global_states, set_global_states
 
 SMALL = {"n_steps": 16, "batch_size": 24, "n_epochs": 2, "hidden_sizes": [8], "learning_rate": 1e-2}
 SPACES = ["box", "discrete", "multi_discrete", "multi_binary", "dict"]
@@ -366,25 +365,8 @@ def test_the_notebooks_quirk_stops_ppo_at_its_first_minibatch(point_env):
         ("dict", {"ratio_reference": "theta_old"}),
     ],
 )
-def test_a_continued_learner_equals_an_unbroken_one(masked_env, tmp_path, bitwise_same, space, options):
-    environment = masked_env(space=space)
-    learner = trpo_ppo(environment, **options)
-    for _ in range(2):
-        learner.update(0.5)
-    write_checkpoint(
-        tmp_path / "c.pt",
-        {"learner": learner.get_state(), "environment": environment.get_state(), "random": global_states()},
-    )
-    expected = [learner.update(0.5) for _ in range(2)]
-    content = read_checkpoint(tmp_path / "c.pt")
-    environment = masked_env(seed=5, space=space)
-    other = trpo_ppo(environment, **options)
-    other.update(0.5)
-    environment.set_state(content["environment"])
-    other.set_state(content["learner"])
-    set_global_states(content["random"])
-    assert bitwise_same(expected, [other.update(0.5) for _ in range(2)])
-    assert bitwise_same(learner.get_state(), other.get_state())
+def test_a_continued_learner_equals_an_unbroken_one(masked_env, assert_continues_exactly, space, options):
+    assert_continues_exactly(partial(masked_env, space=space), lambda environment: trpo_ppo(environment, **options))
 
 
 @pytest.mark.parametrize("part", ["kl_beta", "step_divergences", "skipped_steps"])
