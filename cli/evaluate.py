@@ -28,6 +28,7 @@ def main(words: list[str]) -> int:
 
     settings = settings_of(run, arguments)
     evaluation, trajectories = evaluate_with_trajectories(run, arguments.run, **settings)
+    settings["episodes"] = len(set(trajectories.episode.tolist()))
     if arguments.trajectories is not None:
         write_trajectories(trajectories, arguments.trajectories)
     if arguments.json:
@@ -61,13 +62,18 @@ def parser() -> Arguments:
 
 
 def settings_of(run: "RunConfig", arguments: argparse.Namespace) -> dict[str, Any]:
-    """Return how to evaluate: what the command line does not say, the run's config does."""
+    """Return how to evaluate: what the command line does not say, the run's config or its environment does."""
+    from ..training.build import import_target
+
     saved = run.evaluation
+    deterministic = saved.deterministic if arguments.deterministic is None else arguments.deterministic
+    if deterministic is None:
+        deterministic = bool(getattr(import_target(run.env), "suggested_deterministic", False))
     return {
         "checkpoint": arguments.checkpoint,
         "episodes": saved.episodes if arguments.episodes is None else arguments.episodes,
         "seed": arguments.seed,
-        "deterministic": saved.deterministic if arguments.deterministic is None else arguments.deterministic,
+        "deterministic": deterministic,
     }
 
 

@@ -47,7 +47,7 @@ def main(words: list[str]) -> int:
     return 0
 
 
-def positive(given: int | None, otherwise: int) -> int:
+def positive(given: int | None, otherwise: int | None) -> int | None:
     """Return the number of episodes that was given, or the config's."""
     if given is None:
         return otherwise

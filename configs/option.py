@@ -4,11 +4,12 @@ A config dataclass is the one list of an environment's or algorithm's options: H
 the printed tables are all read from it. This module imports the standard library only, so that composing stays fast.
 """
 
+import copy
 import dataclasses
 import difflib
 import math
 import operator
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -60,6 +61,30 @@ class Options:
     def __post_init__(self) -> None:
         for entry in dataclasses.fields(self):
             check_option(entry, getattr(self, entry.name))
+
+
+def build_options(schema: type[Options], values: Mapping[str, Any], prefix: str) -> Any:
+    """Make an options object, and those inside it, from plain mappings.
+
+    Raises
+    ------
+    UserError
+        If a key does not exist or a value is not allowed; the message names the key behind ``prefix``.
+    """
+    parts = {entry.name: entry.type for entry in dataclasses.fields(schema)}
+    path = f"{prefix}." if prefix else ""
+    made = {}
+    for key, value in values.items():
+        if key not in parts:
+            raise UserError(f"There is no key '{path}{key}': {nearest(key, parts)}")
+        part = parts[key]
+        if isinstance(part, type) and issubclass(part, Options) and isinstance(value, Mapping):
+            value = build_options(part, value, f"{path}{key}")
+        made[key] = value
+    try:
+        return schema(**made)
+    except OptionError as error:
+        raise UserError(f"{path}{error}") from error
 
 
 def check_option(entry: dataclasses.Field[Any], value: Any) -> None:
@@ -150,8 +175,20 @@ def option_table(schema: type[Options]) -> str:
 
 
 def described_options(schema: type[Options]) -> list[dataclasses.Field[Any]]:
-    """Return the fields that users set: all that have a meaning, without target and name."""
-    return [entry for entry in dataclasses.fields(schema) if entry.metadata and entry.name not in ("_target_", "name")]
+    """Return the fields that users set, with dotted names: all that have a meaning, without target and name."""
+    described = []
+    for entry in dataclasses.fields(schema):
+        if isinstance(entry.type, type) and issubclass(entry.type, Options):
+            described += [_renamed(part, f"{entry.name}.{part.name}") for part in described_options(entry.type)]
+        elif entry.metadata and entry.name not in ("_target_", "name"):
+            described.append(entry)
+    return described
+
+
+def _renamed(entry: dataclasses.Field[Any], name: str) -> dataclasses.Field[Any]:
+    renamed = copy.copy(entry)
+    renamed.name = name
+    return renamed
 
 
 def shown_default(entry: dataclasses.Field[Any]) -> str:

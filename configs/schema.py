@@ -13,7 +13,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import MISSING, DictConfig, OmegaConf
 
 from .. import UserError
-from .option import PLAIN_COPIES, FreeOptions, OptionError, Options, check_target, nearest, option
+from .option import PLAIN_COPIES, FreeOptions, Options, build_options, check_target, option
 from .registry import GROUPS, load_target, schema_of
 from .saved import IDENTITY, identity
 
@@ -22,14 +22,18 @@ from .saved import IDENTITY, identity
 class EvaluationConfig(Options):
     """How agents are measured."""
 
-    episodes: int = option(500, "episodes of every evaluation", minimum=1)
+    episodes: int | None = option(
+        None, "episodes of every evaluation; null: as many as the environment suggests, most often 500", minimum=1
+    )
     num_envs: int | None = option(
         None, "copies stepped together while measuring; null: as many as in training", minimum=1
     )
     every: int | None = option(
         None, "simulator calls between evaluations on the validation split; null: a tenth of the budget", minimum=1
     )
-    deterministic: bool = option(False, "measure the most probable action instead of drawing actions")
+    deterministic: bool | None = option(
+        None, "measure the most probable action instead of drawing actions; null: as the environment suggests"
+    )
     baselines: bool = option(True, "measure the environment's baselines on the test split too")
 
 
@@ -126,9 +130,7 @@ def to_run_config(config: DictConfig | dict[str, Any], folders: Sequence[Path] =
     values: dict[str, Any] = {str(key): value for key, value in container.items()}
     for group in GROUPS:
         values[group] = _to_object(group, values[group], (*folders, *command_line_folders()))
-    for group, schema in (("evaluation", EvaluationConfig), ("checkpoint", CheckpointConfig)):
-        values[group] = _checked(group, schema, values[group])
-    run: RunConfig = _checked("", RunConfig, values)
+    run: RunConfig = build_options(RunConfig, values, "")
     validate(run)
     return run
 
@@ -148,7 +150,7 @@ def _to_object(group: str, node: Mapping[str, Any], folders: Sequence[Path]) -> 
     for name in GROUPS[group]:
         schema = schema_of(group, name)
         if schema._target_ == target:
-            return _checked(group, schema, node)
+            return build_options(schema, node, group)
     load_target(target, folders)
     options = FreeOptions({"_target_": target, "name": target.rpartition(".")[2], **node})
     if group == "env":
@@ -166,15 +168,3 @@ def command_line_folders() -> list[Path]:
     if GlobalHydra.instance().is_initialized():  # before a sweep's jobs begin
         sources.extend(GlobalHydra.instance().config_loader().get_sources())
     return [Path(source.path) for source in sources if source.provider == "command-line"]
-
-
-def _checked(prefix: str, schema: type[Options], values: Mapping[str, Any]) -> Any:
-    fields = schema.__dataclass_fields__
-    for key in values:
-        if key not in fields:
-            path = f"{prefix}." if prefix else ""
-            raise UserError(f"There is no key '{path}{key}': {nearest(key, fields)}")
-    try:
-        return schema(**values)
-    except OptionError as error:
-        raise UserError(f"{prefix}.{error}" if prefix else str(error)) from error

@@ -6,7 +6,7 @@ Importing this package registers the Gymnasium ids, such as ``bioppo/Kinetic-v0`
 from typing import TYPE_CHECKING, Any
 
 from .. import UserError
-from ..configs.option import nearest
+from ..configs.option import build_options, nearest
 from ..configs.registry import GROUPS, load, schema_of
 from .gymnasium_ids import register_ids
 
@@ -39,12 +39,7 @@ def make_env(name: str, *, num_envs: int = 64, seed: int = 0, split: str = "trai
         If the name, an option or a value is not allowed.
     """
     config_class = config_of(name)
-    unknown = [key for key in options if key not in config_class.__dataclass_fields__]
-    if unknown:
-        raise UserError(
-            f"make_env({name!r}) has no option '{unknown[0]}': {nearest(unknown[0], config_class.__dataclass_fields__)}"
-        )
-    config = config_class(num_envs=num_envs, **options)
+    config = build_options(config_class, {"num_envs": num_envs, **options}, "env")
     environment_class = load(config._target_)
     environment: BatchedEnv = environment_class(config, num_envs=num_envs, seed=seed, split=split)
     return environment

@@ -95,7 +95,13 @@ class BatchedEnv(VectorEnv[Any, Any, Any]):
     run_metrics: ClassVar[tuple[Metric, ...]] = ()
     """What `run_scalars` tells of a training as a whole."""
     answer_space: gymnasium.spaces.Box | None = None
-    """Space of one answer, where a Solver can answer this environment at once."""
+    """Space of one answer, where a search can look for one that answers this environment at once."""
+    suggested_episodes: int = 500
+    """How many episodes an evaluation has unless the user says otherwise."""
+    suggested_deterministic: bool = False
+    """Whether an evaluation takes the most probable actions unless the user says otherwise."""
+    masked: bool = False
+    """Whether `action_masks` says which actions are allowed."""
 
     def __init__(
         self,

@@ -30,24 +30,37 @@ class Solver(Protocol):
 
 
 def evaluate(
-    agent: Policy | Solver, environment: BatchedEnv, *, episodes: int, seed: int, deterministic: bool = False
+    agent: Policy | Solver,
+    environment: BatchedEnv,
+    *,
+    episodes: int | None = None,
+    seed: int,
+    deterministic: bool | None = None,
 ) -> Evaluation:
     """Measure an agent over whole episodes that begin from fresh seeds.
 
     Each copy plays a share of the episodes that is fixed beforehand, so that short episodes are not over-represented.
-    The environment's and the agent's random numbers come from ``seed`` alone.
+    The environment's and the agent's random numbers come from ``seed`` alone. How many episodes, and whether actions
+    are drawn, is the environment's suggestion unless it is given.
     """
     trajectories = gather(agent, environment, episodes=episodes, seed=seed, deterministic=deterministic)
     return environment.measure(trajectories)
 
 
 def gather(
-    agent: Policy | Solver, environment: BatchedEnv, *, episodes: int, seed: int, deterministic: bool = False
+    agent: Policy | Solver,
+    environment: BatchedEnv,
+    *,
+    episodes: int | None = None,
+    seed: int,
+    deterministic: bool | None = None,
 ) -> Trajectories:
     """Return every step or answer of an agent over whole episodes: what `evaluate` measures."""
     generator = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1,)))
+    episodes = environment.suggested_episodes if episodes is None else episodes
+    deterministic = environment.suggested_deterministic if deterministic is None else deterministic
     if isinstance(agent, Policy):
-        drawn = None if deterministic else generator
+        drawn = None if deterministic and not getattr(agent, "always_draws", False) else generator
         return play(agent, environment, episodes=episodes, seed=seed, generator=drawn)
     return ask(agent, environment, episodes=episodes, seed=seed, generator=generator)
 

@@ -54,9 +54,15 @@ def saved_facts(config: "RunConfig", directory: Path, checkpoint: str) -> dict[s
 
 
 def evaluate_saved(
-    config: "RunConfig", directory: Path, *, checkpoint: str, episodes: int, seed: int, deterministic: bool
+    config: "RunConfig",
+    directory: Path,
+    *,
+    checkpoint: str,
+    episodes: int | None,
+    seed: int,
+    deterministic: bool | None,
 ) -> Evaluation:
-    """Measure the agent of a checkpoint on the test split with episodes drawn from ``seed``."""
+    """Measure the agent of a checkpoint on the test split with episodes drawn from ``seed``; None: as suggested."""
     evaluation, _ = evaluate_with_trajectories(
         config, directory, checkpoint=checkpoint, episodes=episodes, seed=seed, deterministic=deterministic
     )
@@ -64,18 +70,31 @@ def evaluate_saved(
 
 
 def evaluate_with_trajectories(
-    config: "RunConfig", directory: Path, *, checkpoint: str, episodes: int, seed: int, deterministic: bool
+    config: "RunConfig",
+    directory: Path,
+    *,
+    checkpoint: str,
+    episodes: int | None,
+    seed: int,
+    deterministic: bool | None,
 ) -> tuple[Evaluation, Trajectories]:
     """Measure as `evaluate_saved` does, and return every step that was measured too."""
     with preserved_random_state():
         agent, environment = load_agent(config, directory, checkpoint=checkpoint)
-        test = environment.sibling(min(config.evaluation.num_envs or config.env.num_envs, episodes), seed, "test")
+        test = copies_for_test(config, environment, episodes, seed)
         trajectories = gather(agent, test, episodes=episodes, seed=seed, deterministic=deterministic)
         return test.measure(trajectories), trajectories
 
 
 def write_answers(
-    config: "RunConfig", directory: Path, folder: Path, *, checkpoint: str, episodes: int, seed: int, formats: list[str]
+    config: "RunConfig",
+    directory: Path,
+    folder: Path,
+    *,
+    checkpoint: str,
+    episodes: int | None,
+    seed: int,
+    formats: list[str],
 ) -> list[Path]:
     """Let the agent of a checkpoint play the test split and write what it hands over; return the files.
 
@@ -83,11 +102,18 @@ def write_answers(
     """
     with preserved_random_state():
         agent, environment = load_agent(config, directory, checkpoint=checkpoint)
-        test = environment.sibling(min(config.evaluation.num_envs or config.env.num_envs, episodes), seed, "test")
-        deterministic = config.evaluation.deterministic
+        test = copies_for_test(config, environment, episodes, seed)
+        suggested, asked = test.suggested_deterministic, config.evaluation.deterministic
+        deterministic = suggested if asked is None else asked
         trajectories = gather(agent, test, episodes=episodes, seed=seed, deterministic=deterministic)
     facts = saved_facts(config, directory, checkpoint) | {"episode_seed": seed, "deterministic": deterministic}
     return test.write_answers(trajectories, folder, formats=formats, facts=facts)
+
+
+def copies_for_test(config: "RunConfig", environment: BatchedEnv, episodes: int | None, seed: int) -> BatchedEnv:
+    """Return the environment of the test split, with no more copies than there are episodes."""
+    copies = config.evaluation.num_envs or config.env.num_envs
+    return environment.sibling(min(copies, episodes or copies), seed, "test")
 
 
 def trajectory_table(trajectories: Trajectories) -> "pd.DataFrame":

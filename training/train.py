@@ -194,9 +194,9 @@ class Run:
         """Measure an agent on a split, whose episodes are the same whenever and whatever is measured."""
         settings = self.config.evaluation
         seed = seed_for(self.config.seed, split)
-        num_envs = min(settings.num_envs or self.config.env.num_envs, settings.episodes)
+        copies = settings.num_envs or self.config.env.num_envs
         with preserved_random_state():
-            environment = self.environment.sibling(num_envs, seed, split)
+            environment = self.environment.sibling(min(copies, settings.episodes or copies), seed, split)
             evaluation = evaluate(
                 agent, environment, episodes=settings.episodes, seed=seed, deterministic=settings.deterministic
             )

@@ -13,10 +13,12 @@ from .config import RandomConfig
 class RandomPolicy:
     """Draw every action uniformly from the action space, or from the allowed ones where masks are given."""
 
-    uses_masks = False
+    always_draws = True
+    """It has no most probable action."""
 
     def __init__(self, environment: BatchedEnv) -> None:
         self.action_space = environment.single_action_space
+        self.uses_masks = environment.masked
 
     def act(self, observation: Arrays, *, masks: np.ndarray | None, generator: np.random.Generator | None) -> Arrays:
         """Return actions (num_envs, ...); without a generator they come from a fixed one."""
@@ -56,7 +58,8 @@ class RandomLearner:
         """Play ``n_steps`` steps in every copy."""
         del progress
         for _ in range(self.n_steps):
-            actions = self.policy.act(self.observation, masks=None, generator=self.generator)
+            masks = self.environment.action_masks() if self.environment.masked else None
+            actions = self.policy.act(self.observation, masks=masks, generator=self.generator)
             self.observation = self.environment.step(actions)[0]
         return {}
 
