@@ -3,6 +3,9 @@
 import os
 from pathlib import Path
 
+TRAINED_MODELS = "perturbation_embedding"
+"""Folder of the cache with models that were trained on data sets."""
+
 
 def cache_directory() -> Path | None:
     """Return ``$BIOPPO_CACHE``, or ``bioppo`` in the user's cache directory; None for a user without a home."""
