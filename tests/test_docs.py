@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from bioppo.algorithms.masked_ppo.config import MaskedPPOConfig
 from bioppo.algorithms.ppo.config import PPOConfig
 from bioppo.algorithms.trpo_ppo.config import TRPOPPOConfig
 from bioppo.cli.main import COMMANDS, main
@@ -14,7 +15,12 @@ from bioppo.envs.kinetic.config import KineticConfig
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-TABLES = {"docs/kinetic.md": KineticConfig, "docs/runs.md": PPOConfig, "docs/trpo_ppo.md": TRPOPPOConfig}
+TABLES = {
+    "docs/kinetic.md": KineticConfig,
+    "docs/runs.md": PPOConfig,
+    "docs/trpo_ppo.md": TRPOPPOConfig,
+    "docs/masked_ppo.md": MaskedPPOConfig,
+}
 
 
 def blocks(page, language):

@@ -8,12 +8,12 @@ from stable_baselines3.common.utils import set_random_seed
 
 from ...envs.batched import BatchedEnv, State
 from ...envs.stable_baselines_adapter import StableBaselinesAdapter
+from ..masked_ppo.policies import MaskedActorCritic
 from ..ppo.learner import ACTIVATIONS
 from ..ppo.policies import ActorCritic
 from ..stable_baselines import StableBaselinesLearner, normalized
 from .algorithm import TRPOPPO
 from .config import TRPOPPOConfig
-from .policies import MaskedActorCritic
 
 
 def build_trpo_ppo(config: TRPOPPOConfig, environment: BatchedEnv, *, seed: int, device: str) -> "TRPOPPOLearner":

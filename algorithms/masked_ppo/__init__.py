@@ -1,0 +1,1 @@
+"""Proximal policy optimisation that never draws excluded actions, as sb3-contrib has it."""

@@ -1,0 +1,42 @@
+"""Options of PPO with masks; the defaults are sb3-contrib's."""
+
+from dataclasses import dataclass
+
+from ...configs.option import AlgorithmConfig, OptionError, option
+
+
+@dataclass(kw_only=True)
+class MaskedPPOConfig(AlgorithmConfig):
+    """PPO that never draws excluded actions (Huang and Ontañón 2022, arXiv:2006.14171), as sb3-contrib has it."""
+
+    _target_: str = option("bioppo.algorithms.masked_ppo.learner.build_masked_ppo", "dotted name of its builder")
+    name: str = option("masked_ppo", "name of the algorithm in directories and tables")
+    learning_rate: float = option(3e-4, "Adam's step size", above=0)
+    schedule: str = option(
+        "constant",
+        "learning rate over the budget: constant, linear to zero, or cosine to 1e-6",
+        choices=("constant", "linear", "cosine"),
+    )
+    n_steps: int = option(2048, "steps of every copy per update", minimum=1)
+    batch_size: int = option(64, "transitions per gradient step", minimum=2)
+    n_epochs: int = option(10, "passes over the rollout per update", minimum=1)
+    gamma: float = option(0.99, "discount factor", above=0, maximum=1)
+    gae_lambda: float = option(0.95, "decay of generalised advantage estimation", minimum=0, maximum=1)
+    clip_range: float = option(0.2, "the probability ratio is clipped to 1 +- this", above=0)
+    normalize_advantage: bool = option(True, "standardise the advantages of every minibatch")
+    ent_coef: float = option(0.0, "weight of the entropy bonus", minimum=0)
+    vf_coef: float = option(0.5, "weight of the value loss", minimum=0)
+    max_grad_norm: float = option(0.5, "gradients are scaled down to this norm", above=0)
+    target_kl: float | None = option(None, "end an update when the KL divergence exceeds 1.5 times this", above=0)
+    hidden_sizes: list[int] = option(  # noqa: RUF009  # every instance gets its own copy
+        [64, 64], "units of each hidden layer, for policy and value function alike; []: both are linear"
+    )
+    activation: str = option("tanh", "activation of hidden layers", choices=("tanh", "relu", "elu", "gelu"))
+    zero_last_layer: bool = option(False, "begin with all allowed actions equally probable")
+    normalize_observation: bool = option(False, "standardise observations by running moments")
+    normalize_reward: bool = option(False, "scale rewards by the running deviation of returns")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if any(size < 1 for size in self.hidden_sizes):
+            raise OptionError(f"hidden_sizes={list(self.hidden_sizes)}: give positive numbers of units.")

@@ -1,0 +1,86 @@
+"""Build sb3-contrib's PPO with masks on a batched environment."""
+
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium.spaces import Box
+from gymnasium.spaces.utils import flatdim
+from sb3_contrib import MaskablePPO
+from stable_baselines3.common.utils import set_random_seed
+
+from ... import UserError
+from ...envs.batched import BatchedEnv
+from ...envs.stable_baselines_adapter import StableBaselinesAdapter
+from ..ppo.learner import ACTIVATIONS, learning_rate_schedule
+from ..stable_baselines import StableBaselinesLearner, normalized
+from .config import MaskedPPOConfig
+from .policies import MaskedActorCritic
+
+
+def build_masked_ppo(
+    config: MaskedPPOConfig, environment: BatchedEnv, *, seed: int, device: str
+) -> StableBaselinesLearner:
+    """Build the learner; the global random states of NumPy and torch are seeded, as sb3-contrib draws from them.
+
+    Raises
+    ------
+    UserError
+        If actions are continuous, the environment has no masks, its masks do not fit its
+        actions, or a minibatch does not divide a rollout.
+    """
+    space = environment.single_action_space
+    if isinstance(space, Box):
+        raise UserError(f"algo=masked_ppo needs discrete actions, and these are {space}: choose algo=ppo.")
+    rollout = config.n_steps * environment.num_envs
+    if rollout % config.batch_size:
+        raise UserError(
+            f"algo.batch_size={config.batch_size} does not divide the {rollout} transitions of a rollout "
+            f"(algo.n_steps={config.n_steps} x env.num_envs={environment.num_envs}): choose a divisor."
+        )
+    set_random_seed(seed)
+    model = MaskablePPO(
+        MaskedActorCritic,
+        normalized(
+            StableBaselinesAdapter(environment),
+            observation=config.normalize_observation,
+            reward=config.normalize_reward,
+            gamma=config.gamma,
+        ),
+        learning_rate=learning_rate_schedule(config.learning_rate, config.schedule),
+        n_steps=config.n_steps,
+        batch_size=config.batch_size,
+        n_epochs=config.n_epochs,
+        gamma=config.gamma,
+        gae_lambda=config.gae_lambda,
+        clip_range=config.clip_range,
+        normalize_advantage=config.normalize_advantage,
+        ent_coef=config.ent_coef,
+        vf_coef=config.vf_coef,
+        max_grad_norm=config.max_grad_norm,
+        target_kl=config.target_kl,
+        policy_kwargs={"net_arch": list(config.hidden_sizes), "activation_fn": ACTIVATIONS[config.activation]},
+        device=device,
+    )
+    if config.zero_last_layer:
+        model.policy.zero_last_layer()  # type: ignore[operator]
+    learner = StableBaselinesLearner(model)  # begins the episodes, without which there are no masks
+    check_masks(environment.action_masks(), space, environment)
+    return learner
+
+
+def check_masks(masks: np.ndarray, space: gymnasium.Space[Any], environment: BatchedEnv) -> None:
+    """Refuse masks that are not one row per copy with an entry per choice of every component of ``space``."""
+    expected = (environment.num_envs, number_of_choices(space))
+    if np.shape(masks) != expected:
+        raise UserError(
+            f"The action masks of {type(environment).__name__} have the shape {np.shape(masks)}, and {expected} is one "
+            f"entry per copy and choice of {space}: return that."
+        )
+
+
+def number_of_choices(space: gymnasium.Space[Any]) -> int:
+    """Return how many choices all components of a discrete space have together; a bit has two."""
+    if isinstance(space, gymnasium.spaces.MultiBinary):
+        return 2 * flatdim(space)
+    return flatdim(space)
