@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 VERBS = {
     "list": "name the data sets with size, licence and where they are",
     "get": "show the licence and download",
-    "clear": "remove what was downloaded",
+    "clear": "remove what was downloaded, and models that were trained on it",
 }
 
 
@@ -21,7 +21,9 @@ def main(words: list[str]) -> int:
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
     parsers = {name: verbs.add_parser(name, help=meaning, description=meaning) for name, meaning in VERBS.items()}
     parsers["get"].add_argument("names", metavar="NAME", nargs="+", help="a name that `bioppo data list` shows")
-    parsers["clear"].add_argument("name", metavar="NAME", nargs="?", help="one data set; without it, all")
+    parsers["clear"].add_argument(
+        "name", metavar="NAME", nargs="?", help="one data set, or perturbation_embedding; without it, all"
+    )
     options = parser.parse_args(words)
     actions: dict[str, Callable[[], None]] = {
         "list": print_list,
@@ -85,10 +87,13 @@ def description(entry: "DataSet") -> str:
 
 
 def clear(name: str | None) -> None:
-    """Remove data sets and say what that freed."""
+    """Remove data sets and trained models, and say what that freed."""
     from ..datasets import download
+    from ..datasets.cache import TRAINED_MODELS
 
-    removed = download.clear(name)
+    removed = {} if name == TRAINED_MODELS else download.clear(name)
+    if name in (None, TRAINED_MODELS):
+        removed |= download.clear_models()
     for each, size in removed.items():
         print(f"Removed {each} ({size:,} bytes).")
     if not removed:

@@ -14,7 +14,7 @@ from urllib.parse import quote, urlsplit
 
 from .. import UserError
 from ..configs.option import nearest
-from .cache import cache_directory
+from .cache import TRAINED_MODELS, cache_directory
 from .catalogue import DataFile, DataSet, data_set, read_catalogue
 from .progress import Progress, SilentProgress
 from .transfer import ContinuingDownloader, SourceError
@@ -66,6 +66,15 @@ def clear(name: str | None = None) -> dict[str, int]:
         with writing(folder):
             removed[each] = remove(folder)
     return removed
+
+
+def clear_models() -> dict[str, int]:
+    """Remove all models that were trained on data sets and kept, and return the bytes they took."""
+    folder = data_directory().parent / TRAINED_MODELS
+    if not folder.is_dir():
+        return {}
+    with writing(folder):
+        return {TRAINED_MODELS: remove(folder)}
 
 
 def remove(folder: Path) -> int:

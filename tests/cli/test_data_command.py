@@ -89,6 +89,19 @@ def test_clearing_says_what_went(mirror, tmp_path, capsys):
     assert capsys.readouterr().out == f"There is nothing to remove in {tmp_path / 'cache' / 'data'}.\n"
 
 
+def test_clearing_removes_trained_models(mirror, tmp_path, capsys):
+    folder = tmp_path / "cache" / "perturbation_embedding"
+    for words in ("clear perturbation_embedding", "clear"):
+        assert run("get kinetic_varma") == 0
+        folder.mkdir()
+        (folder / "model.npz").write_bytes(b"12345")
+        capsys.readouterr()
+        assert run(words) == 0
+        assert "Removed perturbation_embedding (5 bytes).\n" in capsys.readouterr().out
+        assert not folder.exists()
+        assert (tmp_path / "cache" / "data" / "kinetic_varma").exists() == (words != "clear")
+
+
 MISTAKES = {
     "": "bioppo data: the following arguments are required: VERB; see `bioppo data --help`.",
     "build": "argument VERB: invalid choice: 'build' (choose from ",
