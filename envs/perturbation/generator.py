@@ -122,7 +122,8 @@ class CellSource:
         if options.efficacy == "const":
             efficacy = np.full((count, 1), options.mean_efficacy)
         else:
-            efficacy = self.random.beta(*options.efficacy_beta, (count, 1))
+            first, second = options.efficacy_beta
+            efficacy = self.random.beta(first, second, (count, 1))
         start = control[self.positions(number)] if options.paired else self.draw(count)
         return start + efficacy * effect
 
