@@ -71,7 +71,7 @@ class GeneAttentionLayer(nn.Module):
         by_source = torch.einsum("hw,hwi->hi", self.source_attention, blocks)
         product = torch.matmul(torch.cat([self.weight, by_target, by_source]), x)
         z, target, source = torch.split(product, [heads * width, heads, heads], dim=1)
-        return z.reshape(len(z), heads, width, -1), target, source
+        return z.reshape(len(z), heads, width, x.shape[2]), target, source
 
 
 def attention_weights(
