@@ -72,7 +72,7 @@ def choose_kind(prepared: PreparedData, kind: str) -> tuple[str, list[str]]:
 
 
 def pca_loadings(prepared: PreparedData) -> FloatArray:
-    """Return loadings V S of the target genes on the principal components of training controls, in units of their spread."""
+    """Return V S of the target genes on the principal components of training controls, over the spread of all genes'."""
     controls = prepared.expression[prepared.cells(None)].astype(np.float64)
     _, sizes, components = np.linalg.svd(controls - controls.mean(axis=0), full_matrices=False)
     loadings = components[:N_LOADINGS].T * sizes[:N_LOADINGS]
@@ -117,8 +117,8 @@ def read_rows(path: Path) -> dict[str, FloatArray]:
             numbers = np.array([[float(number) for number in line[1:]] for line in lines])
     except (KeyError, ValueError, OSError) as error:
         raise UserError(
-            f"embedding_file={path} cannot be read ({error}): write a TSV with a header and lines of a label and equally "
-            "many numbers, or an npz with labels and features."
+            f"embedding_file={path} cannot be read ({error}): write a TSV with a header and lines of a label and "
+            "equally many numbers, or an npz with labels and features."
         ) from error
     if numbers.ndim != 2 or len(numbers) != len(labels) or not numbers.size or not np.isfinite(numbers).all():
         raise UserError(f"embedding_file={path} needs finite numbers, equally many for each of its labels: mend it.")

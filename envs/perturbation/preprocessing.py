@@ -45,7 +45,8 @@ def preprocess(
     options = dataclasses.replace(options or DataOptions(), **changes)
     perturbations = tuple(np.unique(data.labels[~data.control]).tolist())
     control = str(data.labels[data.control][0])
-    training, notes = ~split.test, {}
+    training = ~split.test
+    notes: dict[str, Any] = {}
     values, notes["normalised"] = normalise(data, training & data.control, options)
     targets = {member for label in perturbations for member in label_members(label, options.combo_separator, control)}
     chosen, messages = choose_genes(values, data.genes, training, targets, options)
@@ -131,7 +132,8 @@ def choose_genes(
     values: Any, genes: NDArray[np.str_], training: BoolArray, targets: set[str], options: DataOptions
 ) -> tuple[IntArray, list[str]]:
     """Return increasing positions of the genes to keep, and what a user should know about the choice."""
-    count, messages = len(genes), []
+    count = len(genes)
+    messages: list[str] = []
     if options.hvg_method == "none":
         return np.arange(count), messages
     if options.n_genes > count:

@@ -123,8 +123,8 @@ def check_cell_type(data: PerturbationData, cell_type: str | None) -> None:
     if cell_type not in controls:
         problem = "has no control cells" if cell_type in types else "is not there"
         raise UserError(
-            f"held_out_cell_type={cell_type} {problem}: types have cells {frequent(types, len(types))}, of them controls "
-            f"{frequent(controls, len(types))}; choose one that has some."
+            f"held_out_cell_type={cell_type} {problem}: types have cells {frequent(types, len(types))}, of them "
+            f"controls {frequent(controls, len(types))}; choose one that has some."
         )
 
 
@@ -132,8 +132,8 @@ def check_seen(data: PerturbationData, test: BoolArray, options: SplitOptions) -
     """Refuse a split without training cells of a kind that is needed."""
     if test[data.control].all():
         raise UserError(
-            f"held_out_cell_type={options.held_out_cell_type}, test_fraction={options.test_fraction:g}: no control cell "
-            "is left for training; hold out less."
+            f"held_out_cell_type={options.held_out_cell_type}, test_fraction={options.test_fraction:g}: no control "
+            "cell is left for training; hold out less."
         )
     if test[~data.control].all():
         raise UserError(
