@@ -25,6 +25,12 @@ class TRPOPPOConfig(AlgorithmConfig):
     delta: float = option(0.01, "largest mean KL divergence of a natural step, summed over actions", above=0)
     cg_max_steps: int = option(15, "steps of the conjugate gradient that finds the direction", minimum=1)
     cg_damping: float = option(0.1, "multiple of the identity added to the Fisher matrix", minimum=0)
+    damping_scale: str = option(
+        "absolute",
+        "cg_damping as it is (absolute), or times the number of action dimensions, over which the Fisher matrix is a sum "
+        "(dimensions)",
+        choices=("absolute", "dimensions"),
+    )
     cg_rel_tol: float = option(1e-6, "the conjugate gradient ends at this residual over the gradient's norm", minimum=0)
     eps: float = option(1e-8, "added to g.d in the length of the step, sqrt(2 delta / (g.d + eps))", above=0)
     line_search: bool = option(True, "shorten the natural step until it keeps delta and improves the surrogate")
@@ -63,8 +69,8 @@ class TRPOPPOConfig(AlgorithmConfig):
         "(theta_old)",
         choices=("theta_prime", "theta_old"),
     )
-    n_epochs: int = option(4, "passes of PPO over the rollout", minimum=1)
-    batch_size: int = option(256, "transitions per gradient step", minimum=2)
+    n_epochs: int = option(10, "passes of PPO over the rollout", minimum=1)
+    batch_size: int = option(64, "transitions per gradient step", minimum=2)
     value_continues_after_stop: bool = option(True, "after an early stop, go on with the value function alone")
     reset_adam_on_step: bool = option(False, "forget Adam's moments of the policy after every accepted natural step")
     learning_rate: float = option(3e-4, "Adam's step size", above=0)

@@ -1,5 +1,6 @@
 """Shorten a step until it stays within the trust region and improves the surrogate."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -29,11 +30,11 @@ class Accepted:
 def backtrack(measure: Measure, *, limit: float, shrink: float, max_iter: int) -> Accepted | None:
     """Return the longest of the steps shrink^0, shrink^1, ... with divergence <= limit and gain > 0; None: none holds.
 
-    What is not a number holds nowhere.
+    What is not finite holds nowhere: an infinite gain is that of an action whose ratio overflows.
     """
     for attempt in range(max_iter):
         coefficient = shrink**attempt
         divergence, gain = measure(coefficient)
-        if divergence <= limit and gain > 0.0:
+        if divergence <= limit and 0.0 < gain < math.inf:
             return Accepted(coefficient, divergence, gain)
     return None

@@ -86,8 +86,9 @@ def take_natural_step(
     gradient = flat([part for _, part in pairs if part is not None])
 
     scale = 1.0 if config.kl_reduce == "sum" else 1.0 / old.components
+    damping = config.cg_damping * (scale * old.components if config.damping_scale == "dimensions" else 1.0)
     product = PRODUCTS[config.fvp](
-        current if fisher_rows is None else policy_at(fisher_rows), actor, scale=scale, damping=config.cg_damping
+        current if fisher_rows is None else policy_at(fisher_rows), actor, scale=scale, damping=damping
     )
     solution = conjugate_gradient(product, gradient, max_steps=config.cg_max_steps, tolerance=config.cg_rel_tol)
     alpha = step_length(gradient, solution.direction, delta=config.delta, eps=config.eps)
@@ -125,7 +126,7 @@ def step_length(gradient: Tensor, direction: Tensor, *, delta: float, eps: float
 def full_step(measure: Callable[[float], tuple[float, float]]) -> Accepted | None:
     """Take the whole step, unless it leads where the policy is not finite."""
     divergence, gain = measure(1.0)
-    return Accepted(1.0, divergence, gain) if math.isfinite(divergence) else None
+    return Accepted(1.0, divergence, gain) if math.isfinite(divergence) and math.isfinite(gain) else None
 
 
 @torch.no_grad()

@@ -1,5 +1,6 @@
 """PPO with an exact KL penalty around a reference policy (equation 7; Algorithm 1, lines 5-17)."""
 
+import math
 from collections import defaultdict
 from dataclasses import dataclass
 
@@ -65,6 +66,11 @@ class PolicyTerms:
     entropy: Tensor
     largest_ratio: Tensor
 
+    @property
+    def finite(self) -> bool:
+        """Whether no ratio overflows, as it does where the policy has moved far away from an action that was drawn."""
+        return math.isfinite(self.objective.item()) and math.isfinite(self.largest_ratio.item())
+
     def loss(self, beta: float, ent_coef: float) -> Tensor:
         """Return equation 7's loss with the entropy bonus, without the value's part."""
         return beta * self.divergence - self.objective - ent_coef * self.entropy
@@ -98,8 +104,8 @@ def fit_policy_and_value(
 ) -> dict[str, float]:
     """Minimise equation 7 by minibatches, and return what is logged of it.
 
-    A minibatch whose divergence exceeds 1.5 ``target_kl`` ends the policy's part before its own gradient step; that
-    step and those that follow are the value function's alone, or do not take place.
+    A minibatch whose divergence exceeds 1.5 ``target_kl``, or in which a ratio overflows, ends the policy's part before
+    its own gradient step; that step and those that follow are the value function's alone, or do not take place.
 
     Parameters
     ----------
@@ -116,6 +122,7 @@ def fit_policy_and_value(
     target_kl
         None: no early stop.
     """
+    limit = math.inf if target_kl is None else STOP_FACTOR * target_kl
     log_prob_reference = reference.log_prob(rollout.actions)
     sums: dict[str, float] = defaultdict(float)
     policy_steps = value_steps = 0
@@ -129,7 +136,7 @@ def fit_policy_and_value(
             terms = policy_terms(
                 new, reference.rows(rows), log_prob_reference[rows], part.actions, part.advantages, settings.clip_range
             )
-            stopped = target_kl is not None and terms.divergence.item() > STOP_FACTOR * target_kl
+            stopped = terms.divergence.item() > limit or not terms.finite
             if not stopped:
                 loss = terms.loss(beta, settings.ent_coef)
                 policy_steps += 1
