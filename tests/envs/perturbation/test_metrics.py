@@ -116,7 +116,7 @@ def test_own_targets_and_unpredicted_genes_do_not_count() -> None:
 
 def test_displacement_equals_golden_values() -> None:
     start, final = ARRAYS["start"], ARRAYS["final"]
-    measured = metrics.displacement(start, final)
+    measured = metrics.displacement_per_dimension(start, final)
     for dimension, expected in enumerate(VALUES["displacement"]["per_dim"]):
         assert {name: measured[name][dimension] for name in measured} == pytest.approx(expected, abs=1e-10)
     for name, expected in VALUES["displacement"]["mean"].items():
