@@ -27,8 +27,8 @@ class TRPOPPOConfig(AlgorithmConfig):
     cg_damping: float = option(0.1, "multiple of the identity added to the Fisher matrix", minimum=0)
     damping_scale: str = option(
         "absolute",
-        "cg_damping as it is (absolute), or times the number of action dimensions, over which the Fisher matrix is a sum "
-        "(dimensions)",
+        "cg_damping as it is (absolute), or times the number of action dimensions, over which the Fisher matrix is a "
+        "sum (dimensions)",
         choices=("absolute", "dimensions"),
     )
     cg_rel_tol: float = option(1e-6, "the conjugate gradient ends at this residual over the gradient's norm", minimum=0)

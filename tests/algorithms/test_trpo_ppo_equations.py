@@ -158,6 +158,25 @@ def test_steps_are_the_stored_ones(case, fvp):
         assert new.divergence(step.old).mean().item() == pytest.approx(values["kl_accepted_reverse_sum"], rel=1e-8)
 
 
+@pytest.mark.parametrize("fvp", ["gauss_newton", "double_backward"])
+def test_damping_by_dimensions_solves_the_system_of_the_mean(fvp):
+    def step(**options):
+        policy = Policy("g")
+        assert policy().components > 1
+        config = TRPOPPOConfig(fvp=fvp, line_search=False, **options, **CG10)
+        found = take_natural_step(policy, policy.ordered(), tensor("g_actions"), tensor("g_advantages"), config)
+        return policy().components, found, parameters_to_vector(policy.ordered()).detach()
+
+    components, mean, moved = step(delta=0.001, kl_reduce="mean")
+    _, scaled, moved_as_far = step(delta=0.001 * components, damping_scale="dimensions")
+    _, absolute, _ = step(delta=0.001 * components)
+    torch.testing.assert_close(moved_as_far, moved, rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(scaled.solution.residuals, mean.solution.residuals, rtol=1e-6)
+    assert relative(absolute.solution.direction, scaled.solution.direction) > 0.1
+    both = step(delta=0.001, kl_reduce="mean", damping_scale="dimensions")[2]
+    assert torch.equal(both, moved)  # the mean is damped per dimension already
+
+
 def test_without_a_line_search_the_whole_step_is_taken():
     policy = Policy("g")
     case = VALUES["gaussian"]["line_search_cases"][-1]
@@ -203,6 +222,8 @@ def test_backtracking_takes_the_longest_step_that_holds():
     assert backtrack(measure, limit=0.9, shrink=0.8, max_iter=2) is None
     assert backtrack(lambda _: (math.nan, 1.0), limit=0.9, shrink=0.8, max_iter=10) is None
     assert backtrack(lambda _: (0.1, math.nan), limit=0.9, shrink=0.8, max_iter=10) is None
+    shorter = backtrack(lambda c: (c, math.inf if c > 0.7 else 1.0), limit=2.0, shrink=0.8, max_iter=10)
+    assert shorter.coefficient == pytest.approx(0.64)  # where no ratio overflows
 
 
 @pytest.mark.parametrize("case", VALUES["kl_reduce"], ids=lambda case: f"{case['D']} actions")
@@ -266,6 +287,9 @@ def test_the_loss_of_a_minibatch_by_hand():
     value_loss = torch.tensor(((1.0 - 3.0) ** 2 + (2.0 - 1.0) ** 2) / 2)
     total = terms.loss(0.7, 0.01) + 0.5 * value_loss
     assert total.item() == pytest.approx(-objective + 0.7 * divergence - 0.01 * entropy + 1.25, rel=1e-6)
+    assert terms.finite
+    assert not policy_terms(new, reference, log_prob - 1e3, actions, advantages, None).finite
+    assert not policy_terms(new, reference, log_prob - 1e3, actions, abs(advantages), 0.1).finite
     clipped = policy_terms(new, reference, log_prob, actions, advantages, 0.1)
     assert clipped.objective.item() == pytest.approx((2 * 1.1 - 0.9) / 2, rel=1e-6)
 
