@@ -90,8 +90,9 @@ def read_weights(path: Path, model: EmbeddingModel) -> bool:
     """Put the weights of a file into a model and return True, or leave it as it is where the file is not of use."""
     expected = model.state_dict()
     try:
-        with np.load(path, allow_pickle=False) as file:
-            weights = {name: torch.as_tensor(file[name]) for name in file.files}
+        # numpy leaves a file open that it was to open itself and that turns out to be none of its own.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            weights = {name: torch.as_tensor(arrays[name]) for name in arrays.files}
     except (OSError, ValueError, KeyError, EOFError, BadZipFile, TypeError):
         return False
     fitting = weights.keys() == expected.keys() and all(
