@@ -72,7 +72,7 @@ def choose_kind(prepared: PreparedData, kind: str) -> tuple[str, list[str]]:
 
 
 def pca_loadings(prepared: PreparedData) -> FloatArray:
-    """Return V S of the target genes on the principal components of training controls, over the spread of all genes'."""
+    """Return loadings V S of the target genes on principal components of training controls, over all genes' spread."""
     controls = prepared.expression[prepared.cells(None)].astype(np.float64)
     _, sizes, components = np.linalg.svd(controls - controls.mean(axis=0), full_matrices=False)
     loadings = components[:N_LOADINGS].T * sizes[:N_LOADINGS]

@@ -59,8 +59,11 @@ PRESETS = {
     "replogle2022_rpe1_original": Preset(
         file="rpe1_raw_singlecell_01.h5ad", columns=REPLOGLE, perturbations=(2250, 2500)
     ),
+    # Seven guides, named after gene and plasmid, and * for cells whose guide is unknown.
     "adamson2016_10x001": Preset(
-        file="AdamsonWeissman2016_GSM2406675_10X001.h5ad", columns={"control_label": "62(mod)_pBA581"}
+        file="AdamsonWeissman2016_GSM2406675_10X001.h5ad",
+        columns={"control_label": "62(mod)_pBA581"},
+        perturbations=(7, 8),
     ),
     # Labels are guides: the gene, then g and a number, so that no target gene is measured under its label.
     "papalexi2021": Preset(file="PapalexiSatija2021_eccite_RNA.h5ad", columns={}),
