@@ -96,9 +96,7 @@ def features_of_file(prepared: PreparedData, path: str | Path | None) -> FloatAr
         else:
             lacking.append(label)
     if lacking:
-        raise UserError(
-            f"embedding_file={path} has no row for {', '.join(lacking[:10])}: add {len(lacking)} rows to it."
-        )
+        raise UserError(f"embedding_file={path} has no row for {', '.join(lacking[:10])}: add {len(lacking)} rows.")
     return np.array(features, dtype=np.float64)
 
 

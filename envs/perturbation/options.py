@@ -82,7 +82,7 @@ class DataOptions(Options):
     def control_labels(self) -> tuple[str, ...]:
         """All labels of control cells; the first one is what they carry once read."""
         label = self.control_label
-        return (label,) if isinstance(label, str) else tuple(label or ())
+        return (label,) if isinstance(label, str) else tuple(label) if isinstance(label, list | tuple) else ()
 
 
 @dataclass(kw_only=True)

@@ -47,7 +47,7 @@ def preprocess(
     control = str(data.labels[data.control][0])
     training = ~split.test
     notes: dict[str, Any] = {}
-    values, notes["normalised"] = normalise(data, training & data.control, options)
+    values, notes["normalised"] = normalise(data, training, options)
     targets = {member for label in perturbations for member in label_members(label, options.combo_separator, control)}
     chosen, messages = choose_genes(values, data.genes, training, targets, options)
     expression = dense(values[:, chosen])
@@ -94,18 +94,22 @@ def preprocess(
     )
 
 
-def normalise(data: PerturbationData, training_control: BoolArray, options: DataOptions) -> tuple[Any, dict[str, Any]]:
+def normalise(data: PerturbationData, training: BoolArray, options: DataOptions) -> tuple[Any, dict[str, Any]]:
     """Return log-normalised values over all genes, CSR or dense float32, and what was done."""
     stated = bool(data.provenance.get("log1p_stated"))
     logarithm = data.log_normalised
     if isinstance(options.normalise, bool):
         logarithm = not options.normalise
     elif logarithm is None:
-        logarithm = is_logarithm(data.X, stated=stated, name=str(data.provenance.get("file", "X")))
+        logarithm = is_logarithm(data.X[training], stated=stated, name=str(data.provenance.get("file", "X")))
     if logarithm:
         return data.X, {"done": False, "reason": "values are logarithms already"}
     totals = np.asarray(data.X.sum(axis=1, dtype=np.float64)).ravel()
-    target = float(np.median(totals[training_control])) if options.target_sum == "median" else float(options.target_sum)
+    target = (
+        float(np.median(totals[training & data.control]))
+        if options.target_sum == "median"
+        else float(options.target_sum)
+    )
     values = logarithm_of_shares(data.X, np.divide(target, totals, out=np.zeros_like(totals), where=totals > 0))
     if stated and stored_values(values).max() < DOUBLE_LOGARITHM:
         doubt = f"uns says that values are logarithms, and after log1p none reaches {DOUBLE_LOGARITHM:g}"
