@@ -12,6 +12,7 @@ from .option import check_target
 GROUPS: dict[str, dict[str, str]] = {
     "env": {
         "kinetic": "bioppo.envs.kinetic.config.KineticConfig",
+        "perturbation": "bioppo.envs.perturbation.config.PerturbationConfig",
         "gymnasium": "bioppo.envs.gymnasium.config.GymnasiumConfig",
     },
     "algo": {
@@ -25,6 +26,8 @@ GROUPS: dict[str, dict[str, str]] = {
         "gradient": "bioppo.envs.kinetic.search_config.GradientConfig",
         "oracle": "bioppo.envs.kinetic.search_config.OracleConfig",
         "near_x": "bioppo.envs.kinetic.search_config.NearXConfig",
+        "embedding": "bioppo.envs.perturbation.learner_config.EmbeddingConfig",
+        "supervised": "bioppo.envs.perturbation.learner_config.SupervisedConfig",
         "log_uniform": "bioppo.envs.kinetic.search_config.LogUniformConfig",
     },
     "tracker": {

@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 UInt64Array = NDArray[np.uint64]
 
+Place = int | NDArray[np.int64]
+"""A place in an episode's stream, for all copies or (n,) for each."""
+
 GAMMA = np.uint64(0x9E3779B97F4A7C15)
 """The odd number nearest to 2^64 divided by the golden ratio: it spreads neighbouring counts."""
 
@@ -36,23 +39,24 @@ class CounterStreams:
         """Begin the next episode of these copies."""
         self.episode[copies] += np.uint64(1)
 
-    def bits(self, copies: NDArray[np.int64], place: int, count: int = 1) -> UInt64Array:
+    def bits(self, copies: NDArray[np.int64], place: Place, count: int = 1) -> UInt64Array:
         """Return 64 random bits for the places ``place .. place + count - 1`` of an episode, (n, count)."""
-        start = mix(self.keys[copies] + self.episode[copies] * GAMMA)
-        places = np.arange(place + 1, place + count + 1, dtype=np.uint64) * GAMMA
-        return mix(start[:, None] + places)
+        start = mix(np.add(self.keys[copies], self.episode[copies] * GAMMA, dtype=np.uint64))
+        first = np.asarray(place).astype(np.uint64).reshape(-1, 1)
+        places = np.add(first, np.arange(1, count + 1, dtype=np.uint64), dtype=np.uint64) * GAMMA
+        return mix(np.add(start[:, None], places, dtype=np.uint64))
 
-    def uniform(self, copies: NDArray[np.int64], place: int, count: int = 1) -> NDArray[np.float64]:
+    def uniform(self, copies: NDArray[np.int64], place: Place, count: int = 1) -> NDArray[np.float64]:
         """Return numbers in the open interval (0, 1), (n, count): midpoints of 2^53 equal parts."""
-        numbers: NDArray[np.float64] = ((self.bits(copies, place, count) >> np.uint64(11)) + 0.5) * 2.0**-53
-        return numbers
+        numbers = (self.bits(copies, place, count) >> np.uint64(11)).astype(np.float64)
+        return (numbers + 0.5) * 2.0**-53
 
-    def integers(self, copies: NDArray[np.int64], place: int, below: NDArray[np.int64] | int) -> NDArray[np.int64]:
+    def integers(self, copies: NDArray[np.int64], place: Place, below: NDArray[np.int64] | int) -> NDArray[np.int64]:
         """Return integers in [0, below), (n,); below stays far under 2^53, so that no value is preferred visibly."""
         drawn: NDArray[np.int64] = (self.uniform(copies, place)[:, 0] * below).astype(np.int64)
         return drawn
 
-    def normal(self, copies: NDArray[np.int64], place: int, count: int) -> NDArray[np.float64]:
+    def normal(self, copies: NDArray[np.int64], place: Place, count: int) -> NDArray[np.float64]:
         """Return standard normal numbers (n, count), by inverting their distribution function."""
         from scipy.special import ndtri
 
