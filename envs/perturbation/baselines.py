@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from .data import SEPARATOR, BoolArray, FloatArray, IntArray, PreparedData
+from .genes import label_members
 from .means import TrainingMeans, training_means
 
 RIDGE_PENALTIES = tuple(10.0**power for power in range(-2, 5))
@@ -111,7 +112,7 @@ def fit_baselines(data: PreparedData, features: FloatArray, separator: str | Non
         "no_change": NoChange,
         "mean_perturbed": lambda: fit_mean_perturbed(means),
         "mean_delta": lambda: fit_mean_delta(means),
-        "additive": lambda: fit_additive(means, data.perturbations, separator),
+        "additive": lambda: fit_additive(means, data.perturbations, separator, data.provenance.get("control_label")),
         "linear_emb": lambda: fit_linear_embedding(means, features),
         "ridge": lambda: fit_ridge(data, features),
     }
@@ -128,7 +129,9 @@ def fit_mean_delta(means: TrainingMeans) -> EffectTable:
     return EffectTable(np.broadcast_to(_average_label(means.effects), means.effects.shape))
 
 
-def fit_additive(means: TrainingMeans, perturbations: tuple[str, ...], separator: str | None = SEPARATOR) -> EffectTable:
+def fit_additive(
+    means: TrainingMeans, perturbations: tuple[str, ...], separator: str | None = SEPARATOR, control: str | None = None
+) -> EffectTable:
     """Give every perturbation its own mean training effect.
 
     In a type where the label was not seen it is the average of the label's effects in other types. A combination that
@@ -139,7 +142,7 @@ def fit_additive(means: TrainingMeans, perturbations: tuple[str, ...], separator
     seen = ~np.isnan(table[:, 0, 0])
     position = {name: number for number, name in enumerate(perturbations) if seen[number]}
     for label in np.flatnonzero(~seen):
-        members = perturbations[label].split(separator) if separator else []
+        members = label_members(perturbations[label], separator or None, control)
         if any(member in position for member in members):
             table[label] = sum(table[position[member]] if member in position else average for member in members)
         else:

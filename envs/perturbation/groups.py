@@ -1,7 +1,7 @@
 """What is to be predicted, and the control cells to start from and to compare with.
 
-A group is the cells of one perturbation and, where the data have several, of one cell type. It belongs to split C if
-its type was held out, else to B if its label was, else to A.
+A group is the cells of one perturbation and, where the data have several, of one cell type. It belongs to split B if
+its label was held out, whatever its type, else to C if its type was, else to A.
 """
 
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class Group:
 def observed_groups(prepared: PreparedData, observed: Observed = "test") -> list[Group]:
     """Return what is to be predicted, by perturbation and then by cell type.
 
-    Training cells are all of split A: their labels and types were seen. Types without control cells to start from and
+    Training cells are all of split A, since their labels and types were seen. Types without control cells to start from and
     to compare with are left out.
     """
     test, split = observed == "test", prepared.split
@@ -42,8 +42,8 @@ def observed_groups(prepared: PreparedData, observed: Observed = "test") -> list
     for label, name in enumerate(prepared.perturbations):
         for kind in kinds:
             if len(cells := prepared.cells(label, kind, test=test)):
-                held_out_type = test and prepared.cell_types[kind] == split.held_out_cell_type
-                letter = "C" if held_out_type else "B" if test and name in split.held_out else "A"
+                held_out_type = prepared.cell_types[kind] == split.held_out_cell_type
+                letter = "B" if name in split.held_out else "C" if held_out_type else "A"
                 groups.append(Group(label, kind, letter, cells))
     if not groups:
         raise UserError(

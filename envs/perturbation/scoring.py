@@ -177,7 +177,7 @@ class Scorer:
             "perturbation": name,
             "cell_type": data.cell_types[group.cell_type],
             "split": group.split,
-            "members_seen": data.split.members_seen.get(name, 1),
+            "members_seen": data.split.members_seen[name],
             "n_cells": len(group.cells),
             "n_predicted": n_predicted,
         }
