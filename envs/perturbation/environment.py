@@ -4,6 +4,7 @@ from typing import Any, Self
 
 import gymnasium
 import numpy as np
+from scipy.special import betaincinv
 
 from ..batched import Arrays, BatchedEnv, State, Transition
 from ..counter_streams import CounterStreams
@@ -13,15 +14,12 @@ from .data import FloatArray, IntArray
 from .evaluation import cell_metrics, measure
 from .predictors import environment_baselines
 from .rewards import SMALLEST_ERROR, cosine, mean_squared, penalty
-from .task import Episodes, PerturbationTask, load_task
-
-OBSERVED_LIMIT = 10.0
-"""Scaled coordinates are observed within +- this."""
+from .task import OBSERVED_LIMIT, Episodes, PerturbationTask, load_task
 
 EFFICACY = (6.0, 2.0)
 """Parameters of the beta distribution that an episode's efficacy is drawn from."""
 
-LABEL, START, TARGET, EFFICACY_PLACE, NOISE = 0, 1, 2, 3, 8
+LABEL, START, TARGET, STRENGTH, NOISE = 0, 1, 2, 3, 4
 """Places of an episode's random numbers in its stream; those of noise go on without end."""
 
 
@@ -77,15 +75,20 @@ class PerturbationVectorEnv(BatchedEnv):
         if "cell" not in state:
             self._make_state()
         self.streams.begin(copies)
-        label, kind, start = self._count_out(copies) if self.episodes is not None else self._draw(copies)
-        uniform = self.streams.uniform(copies, TARGET)[:, 0]
-        target = self.targets.draw(start, label, kind, uniform)
-        cell = self.task.coordinates[start]
-        state["label"][copies], state["cell_type"][copies], state["start"][copies] = label, kind, start
-        state["cell"][copies], state["target"][copies] = cell, target
-        state["error"][copies] = state["first_error"][copies] = mean_squared(cell - target)
+        uniform = self.streams.uniform(copies, 0, NOISE)
+        label, kind, start = self._count_out(copies) if self.episodes is not None else self._draw(uniform)
+        cell = self.task.coordinates.take(start, axis=0)
+        target = self.targets.draw(start, cell, label, kind, uniform[:, TARGET])
+        error = mean_squared(cell - target)
+        drawn = {"label": label, "cell_type": kind, "start": start, "cell": cell, "target": target, "error": error}
+        drawn["first_error"] = error.copy()
         if self.config.efficacy == "beta":
-            state["efficacy"][copies] = self._draw_efficacy(copies)
+            drawn["efficacy"] = betaincinv(*EFFICACY, uniform[:, STRENGTH]).astype(np.float32)
+        if len(copies) == self.num_envs:  # the usual case, without copying everything once more
+            state |= drawn
+        else:
+            for key, values in drawn.items():
+                state[key][copies] = values
         if self.masked:
             state["allowed"][copies] = True
 
@@ -118,26 +121,38 @@ class PerturbationVectorEnv(BatchedEnv):
     def observe(self) -> Arrays:
         """Return scaled coordinates, the perturbation's features and, in episodes of several steps, their part done."""
         state = self.state
+        # Where all copies have just begun, which with one step per episode is always, scaling was done beforehand.
+        fresh = not state["elapsed_steps"].any()
+        cell = self.task.scaled.take(state["start"], axis=0) if fresh else self.task.scale(state["cell"])
         done = state["elapsed_steps"] / self.config.horizon
-        return self.make_observation(state["cell"], state["label"], done, state["target"])
+        return self._observation(cell, state["label"], done, state["target"])
 
-    def make_observation(self, cell: FloatArray, label: IntArray, done: FloatArray, target: FloatArray) -> Arrays:
-        """Return what is seen of cells (n, D) under perturbations (n,), ``done`` (n,) being the part of the episode."""
+    def make_observation(
+        self, cell: FloatArray, label: IntArray, done: FloatArray, target: FloatArray | None = None
+    ) -> Arrays:
+        """Return what is seen of cells (n, D) under perturbations (n,), ``done`` (n,) being the part of the episode.
+
+        A policy that sees the target sees zeros where none is given.
+        """
+        target = np.zeros_like(cell) if target is None else target
+        return self._observation(self.task.scale(cell), label, done, target)
+
+    def _observation(self, scaled: FloatArray, label: IntArray, done: FloatArray, target: FloatArray) -> Arrays:
         size, config = self.n_coordinates, self.config
         if config.observation == "dict":
-            parts = {"cell": self._scaled(cell), "perturbation": self.task.features[label]}
+            parts = {"cell": scaled, "perturbation": self.task.features[label]}
             if config.horizon > 1:
                 parts["time"] = done.astype(np.float32)[:, None]
             if config.observe_target:
-                parts["target"] = self._scaled(target)
+                parts["target"] = self.task.scale(target)
             return parts
-        observation = np.empty((len(cell), *(self.single_observation_space.shape or ())), dtype=np.float32)
-        self._scaled(cell, out=observation[:, :size])
-        observation[:, size : size + self.n_features] = self.task.features[label]
+        observation = np.empty((len(scaled), *(self.single_observation_space.shape or ())), dtype=np.float32)
+        observation[:, :size] = scaled
+        observation[:, size : size + self.n_features] = self.task.features.take(label, axis=0)
         if config.horizon > 1:
             observation[:, size + self.n_features] = done
         if config.observe_target:
-            self._scaled(target, out=observation[:, -size:])
+            observation[:, -size:] = self.task.scale(target)
         return observation
 
     def action_masks(self) -> np.ndarray:
@@ -213,7 +228,7 @@ class PerturbationVectorEnv(BatchedEnv):
         path = [cell]
         for step in range(self.config.horizon):
             done = np.full(len(cell), step / self.config.horizon)
-            observation = self.make_observation(cell, label, done, np.zeros_like(cell))
+            observation = self.make_observation(cell, label, done)
             actions = self.actions.bounded(np.asarray(policy.act(observation, masks=None, generator=None)))
             cell = cell + self._step(actions, kind, None)
             if self.config.clip_nonnegative:
@@ -265,10 +280,10 @@ class PerturbationVectorEnv(BatchedEnv):
         bound = np.concatenate([np.full(size, limit, np.float32) for limit, size in limits.values()])
         return gymnasium.spaces.Box(-bound, bound)
 
-    def _draw(self, copies: np.ndarray) -> tuple[IntArray, IntArray, IntArray]:
+    def _draw(self, uniform: FloatArray) -> tuple[IntArray, IntArray, IntArray]:
         labels, lists = self.task.eligible
-        chosen = np.searchsorted(self.task.label_shares, self.streams.uniform(copies, LABEL)[:, 0])
-        start = lists.pick(chosen, self.streams.uniform(copies, START)[:, 0])
+        chosen = np.searchsorted(self.task.label_shares, uniform[:, LABEL])
+        start = lists.pick(chosen, uniform[:, START])
         return labels[chosen], self.task.data.cell_type[start], start
 
     def _count_out(self, copies: np.ndarray) -> tuple[IntArray, IntArray, IntArray]:
@@ -285,24 +300,12 @@ class PerturbationVectorEnv(BatchedEnv):
         stopped: np.ndarray = chosen == allowed.shape[1] - 1
         return stopped
 
-    def _draw_efficacy(self, copies: np.ndarray) -> FloatArray:
-        from scipy.special import betaincinv
-
-        drawn: FloatArray = betaincinv(*EFFICACY, self.streams.uniform(copies, EFFICACY_PLACE)[:, 0])
-        return drawn
-
     def _step(self, bounded: np.ndarray, kind: IntArray, efficacy: FloatArray | None) -> FloatArray:
         moved = self.actions.displacement(bounded, kind)
         length = self.config.step_length
         if efficacy is not None:
             return moved * (np.float32(length) * efficacy[:, None])
         return moved if length == 1.0 else moved * np.float32(length)
-
-    def _scaled(self, cell: FloatArray, out: FloatArray | None = None) -> FloatArray:
-        centre, deviation = self.task.moments
-        scaled: FloatArray = np.subtract(cell, centre, out=out)
-        scaled /= deviation
-        return np.clip(scaled, -OBSERVED_LIMIT, OBSERVED_LIMIT, out=scaled)
 
     def _reward(self, moved: FloatArray, error: FloatArray, bounded: np.ndarray) -> FloatArray:
         config, state = self.config, self.state

@@ -121,8 +121,11 @@ def describe_displacement(task: "PerturbationTask", info: dict[str, np.ndarray])
 
 
 def system_trajectory(task: "PerturbationTask", trajectories: Trajectories, last: IntArray) -> FloatArray:
-    """Return the mean way (H + 1, D') of the first episodes' cells; an answer is reached in equal steps."""
-    chosen = last[: task.config.trajectory_cells]
+    """Return the mean way (H + 1, D') of the cells of `trajectory_episodes`; an answer is reached in equal steps."""
+    wanted = task.trajectory_episodes
+    here = [trajectories.info[key][last] for key in ("perturbation", "start")]
+    pairs = {*zip(wanted.perturbation.tolist(), wanted.start.tolist(), strict=True)}
+    chosen = last[[pair in pairs for pair in zip(*(each.tolist() for each in here), strict=True)]]
     start = trajectories.info["start"][chosen]
     first = comparable(task, task.coordinates[start])
     if "expression" in trajectories.info:

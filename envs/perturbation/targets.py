@@ -84,8 +84,10 @@ class Targets:
         """Return the only cells that episodes may start from, or None if every control cell will do."""
         return None if self.plan is None else self.plan.controls
 
-    def draw(self, start: IntArray, label: IntArray, kind: IntArray, uniform: FloatArray) -> FloatArray:
-        """Return targets (n, D) of cells that start at positions ``start``; ``uniform`` (n,) chooses among cells."""
+    def draw(
+        self, start: IntArray, cell: FloatArray, label: IntArray, kind: IntArray, uniform: FloatArray
+    ) -> FloatArray:
+        """Return targets (n, D) of cells (n, D) from positions ``start``; ``uniform`` (n,) chooses among cells."""
         match self.mode:
             case "pseudobulk":
                 return self.means[label, kind]
@@ -96,7 +98,9 @@ class Targets:
             case "insilico_shift":
                 return np.broadcast_to(self.shifted, (len(start), len(self.shifted))).copy()
             case _:
-                target: FloatArray = self.coordinates[start] + self.effects[label, kind]
+                n_types, size = self.effects.shape[1:]
+                target: FloatArray = self.effects.reshape(-1, size).take(label * n_types + kind, axis=0)
+                target += cell
                 return target
 
 

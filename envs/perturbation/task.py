@@ -23,6 +23,9 @@ from .trajectories import mean_trajectory, reference_trajectory, straight_steps
 if TYPE_CHECKING:
     from .embedding.model import EmbeddingModel
 
+OBSERVED_LIMIT = 10.0
+"""Scaled coordinates are observed within +- this."""
+
 PCA_SHARE = 0.8
 """Share of targets that must be measured for their loadings to be the features of perturbations."""
 
@@ -78,6 +81,23 @@ class PerturbationTask:
             return self.data.mean.astype(np.float32), self.data.deviation.astype(np.float32)
         controls = self.coordinates[self.data.cells(None)].astype(np.float64)
         return controls.mean(axis=0).astype(np.float32), (controls.std(axis=0) + 1e-6).astype(np.float32)
+
+    def scale(self, coordinates: FloatArray) -> FloatArray:
+        """Return coordinates (n, D) as they are observed: standardised, within +- `OBSERVED_LIMIT`."""
+        centre, precision = self._scaling
+        scaled: FloatArray = coordinates - centre
+        scaled *= precision
+        return np.clip(scaled, -OBSERVED_LIMIT, OBSERVED_LIMIT, out=scaled)
+
+    @cached_property
+    def scaled(self) -> FloatArray:
+        """All cells as they are observed, (n_cells, D)."""
+        return self.scale(self.coordinates)
+
+    @cached_property
+    def _scaling(self) -> tuple[FloatArray, FloatArray]:
+        centre, deviation = self.moments
+        return centre, np.float32(1.0) / deviation
 
     def targets(self, *, test: bool) -> Targets:
         """Return the targets made from training cells, or from test cells, whose mode is then delta or cell."""
@@ -156,6 +176,12 @@ class PerturbationTask:
         joined = joined[np.argsort(joined[:, 0], kind="stable")]
         return Episodes(start=joined[:, 3], perturbation=joined[:, 1], cell_type=joined[:, 2])
 
+    @cached_property
+    def trajectory_episodes(self) -> Episodes:
+        """The episodes whose mean way is the trajectory of a system: the first ones of the test."""
+        episodes, first = self.episodes("test"), slice(self.config.trajectory_cells)
+        return Episodes(episodes.start[first], episodes.perturbation[first], episodes.cell_type[first])
+
     def reference(self, name: str) -> FloatArray:
         """Return a trajectory to compare with, (points, D'): of ``perturbed`` or ``control`` cells, or of the ``twin``.
 
@@ -165,9 +191,9 @@ class PerturbationTask:
         if name not in self._references:
             horizon, points = self.config.horizon, self.config.reference_points
             if name == "twin":
-                episodes, first = self.episodes("test"), slice(self.config.trajectory_cells)
-                start = self.data.expression[episodes.start[first]]
-                final = self.experimental_model.predict(start, episodes.perturbation[first])
+                episodes = self.trajectory_episodes
+                start = self.data.expression[episodes.start]
+                final = self.experimental_model.predict(start, episodes.perturbation)
                 self._references[name] = mean_trajectory(straight_steps(start, final, horizon))
             else:
                 cells = self.data.expression if self.decode is not None else self.coordinates

@@ -249,7 +249,7 @@ def test_bad_actions_leave_the_state_alone(shared):
     environment.reset()
     before = environment.state["cell"].copy()
     for actions in (np.zeros((3, 19), np.float32), np.full((3, 20), np.nan, np.float32)):
-        with pytest.raises(ActionError, match="Actions have shape|is not finite"):
+        with pytest.raises(ActionError, match=r"Actions have shape|is not finite"):
             environment.step(actions)
     np.testing.assert_array_equal(environment.state["cell"], before)
     assert environment.simulator_calls == 0
