@@ -23,7 +23,8 @@ def dtw_per_dimension(one: ArrayLike, two: ArrayLike) -> FloatArray:
     one, two = _columns(one), _columns(two)
     if len(one) > len(two):
         one, two = two, one
-    return _accumulate(one, two, keep=False)[0]
+    cost: FloatArray = _accumulate(one, two, keep=False)[0]
+    return cost
 
 
 def dtw_alignment(one: ArrayLike, two: ArrayLike) -> tuple[FloatArray, IntArray]:
