@@ -84,11 +84,20 @@ def register() -> None:
     store.store(group="hydra/sweeper", name="bioppo", node=sweeper)
     OmegaConf.register_new_resolver("bioppo.variant", variant_name, replace=True)
     OmegaConf.register_new_resolver("bioppo.divide", divide, replace=True)
+    OmegaConf.register_new_resolver("bioppo.stems", stems, replace=True)
 
 
 def divide(total: int, parts: int) -> int:
     """Return a whole share of at least 1, for options that others imply: ``${bioppo.divide:2048,${env.num_envs}}``."""
     return max(1, total // parts)
+
+
+def stems(*names: str | None) -> str:
+    """Return names of files without folders and endings, joined by ``+``: what a variant's name says of its data.
+
+    ``${bioppo.stems:${env.data.preset},${env.data.path}}``; what is null is left out.
+    """
+    return "+".join(Path(name).stem for name in names if name) or "generated"
 
 
 def variant_name(*, _root_: DictConfig) -> str:
