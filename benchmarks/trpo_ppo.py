@@ -67,7 +67,7 @@ def reference(size: int) -> OnPolicyAlgorithm:
 
 def candidate(size: int, **options: object) -> TRPOPPO:
     """Return the algorithm with options; what the PPO phase alone costs is asked for by ``trpo_timesteps=1``."""
-    config = TRPOPPOConfig(target_kl=None, **options)  # type: ignore[arg-type]
+    config = TRPOPPOConfig(target_kl=None, n_epochs=4, batch_size=256, **options)  # type: ignore[arg-type]
     venv = environment(size)
     keywords = policy_keywords(config, venv.action_space)
     return quiet(TRPOPPO(ActorCritic, venv, config, policy_kwargs=keywords, device="cpu"))
@@ -145,6 +145,7 @@ def main() -> None:
             "PPO": reference(size),
             "per_iteration": candidate(size),
             "per_iteration, 512 states": candidate(size, fvp_max_states=512),
+            "per_iteration, cg_rel_tol 1e-6": candidate(size, cg_rel_tol=1e-6),
             "per_iteration, double_backward": candidate(size, fvp="double_backward"),
             "two_phase, after TRPO": candidate(size, schedule="two_phase", trpo_timesteps=1),
         }

@@ -31,7 +31,7 @@ class TRPOPPOConfig(AlgorithmConfig):
         "sum (dimensions)",
         choices=("absolute", "dimensions"),
     )
-    cg_rel_tol: float = option(1e-6, "the conjugate gradient ends at this residual over the gradient's norm", minimum=0)
+    cg_rel_tol: float = option(1e-3, "the conjugate gradient ends at this residual over the gradient's norm", minimum=0)
     eps: float = option(1e-8, "added to g.d in the length of the step, sqrt(2 delta / (g.d + eps))", above=0)
     line_search: bool = option(True, "shorten the natural step until it keeps delta and improves the surrogate")
     ls_shrink: float = option(0.8, "a refused step is shortened by this", above=0, below=1)
