@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import gymnasium
 import numpy as np
@@ -18,6 +18,9 @@ from gymnasium.vector.utils import batch_space
 
 from .. import UserError
 from .trajectories import Evaluation, Trajectories, measure_returns
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Arrays = np.ndarray | Mapping[str, np.ndarray]
 """Observations or actions of all copies: the leading axis is num_envs; a mapping for dictionary spaces and agents."""
@@ -100,6 +103,8 @@ class BatchedEnv(VectorEnv[Any, Any, Any]):
     """How many episodes an evaluation has unless the user says otherwise."""
     suggested_deterministic: bool = False
     """Whether an evaluation takes the most probable actions unless the user says otherwise."""
+    needs_baselines: bool = False
+    """Whether a run measures the baselines even if it is told not to, because its numbers mislead without them."""
     masked: bool = False
     """Whether `action_masks` says which actions are allowed."""
 
@@ -189,6 +194,11 @@ class BatchedEnv(VectorEnv[Any, Any, Any]):
 
     def run_scalars(self) -> dict[str, float | None]:
         """Return what tables may show of the training as a whole, by the names of `run_metrics`; None: undefined."""
+        return {}
+
+    def final_tables(self, scalars: Mapping[str, Any], algorithm: str) -> "dict[str, pd.DataFrame]":
+        """Return tables that a finished run writes as CSV, by name, from its final scalars (``agent/name``)."""
+        del scalars, algorithm
         return {}
 
     def sibling(self, num_envs: int, seed: int, split: str) -> Self:

@@ -88,6 +88,10 @@ class RunDirectory:
         (self.path / "tables").mkdir(exist_ok=True)
         write_atomically(self.path / "tables" / f"{name}.parquet", table.to_parquet(index=False))
 
+    def write_csv(self, name: str, table: "pd.DataFrame") -> None:
+        """Write ``<name>.csv``: a small table that is read by people too."""
+        write_atomically(self.path / f"{name}.csv", table.to_csv(index=False).encode())
+
     def save(self, content: dict[str, Any]) -> None:
         """Write ``checkpoints/last.pt``, keeping the one before as ``previous.pt``; also marks the tables' ends."""
         last = self._checkpoint("last")

@@ -219,8 +219,11 @@ class Run:
         self.learner.set_state(self.files.read("best")["learner"])
         self._measure_finally({"best": self.learner.agent()}, scalars)
         self.learner.set_state(last)
-        if self.config.evaluation.baselines:
+        if self.config.evaluation.baselines or self.environment.needs_baselines:
             self._measure_finally(self.environment.baselines() | {"random": RandomPolicy(self.environment)}, scalars)
+        algorithm = str(getattr(self.config.algo, "name", ""))
+        for name, table in self.environment.final_tables(scalars, algorithm).items():
+            self.files.write_csv(name, table)
         self.files.write_json("result.json", scalars)
         return Result(self.files.path, scalars, self.metrics, trained=True)
 

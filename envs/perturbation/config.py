@@ -113,6 +113,10 @@ class PerturbationConfig(EnvConfig):
         "data.scale_separately, representation=notebook and start=pseudotime",
     )
 
+    paper_table: int | None = option(
+        None, "the paper's table (1, 4 or 7) whose numbers stand in displacement.csv too", choices=(1, 4, 7)
+    )
+
     def __post_init__(self) -> None:
         super().__post_init__()
         self._check_paper_compat()

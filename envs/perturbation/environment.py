@@ -1,6 +1,7 @@
 """Move control cells, step by step, to where a perturbation would take them."""
 
-from typing import Any, Self
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Self
 
 import gymnasium
 import numpy as np
@@ -12,9 +13,13 @@ from ..evaluation import Evaluation, Trajectories
 from .config import PerturbationConfig
 from .data import FloatArray, IntArray
 from .evaluation import cell_metrics, measure
+from .paper_tables import displacement_table, paper_numbers
 from .predictors import environment_baselines
 from .rewards import SMALLEST_ERROR, cosine, mean_squared, penalty
 from .task import OBSERVED_LIMIT, Episodes, PerturbationTask, load_task
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 EFFICACY = (6.0, 2.0)
 """Parameters of the beta distribution that an episode's efficacy is drawn from."""
@@ -53,6 +58,7 @@ class PerturbationVectorEnv(BatchedEnv):
         self.n_coordinates = self.task.coordinates.shape[1]
         self.n_features = self.task.features.shape[1]
         self.masked = config.action_map == "gene_choice"
+        self.needs_baselines = config.paper_compat
         self.streams = CounterStreams(np.zeros(0, dtype=np.uint64))  # made anew by the seeding
         super().__init__(
             num_envs=num_envs,
@@ -66,7 +72,7 @@ class PerturbationVectorEnv(BatchedEnv):
         self.metrics = cell_metrics(self.task)
         self.episodes: Episodes | None = None
         if split != "train":
-            self.episodes = self.task.episodes(self.observed)
+            self.episodes = self.task.evaluated(split)
             self.suggested_episodes = len(self.episodes)
 
     def restart(self, copies: np.ndarray) -> None:
@@ -186,6 +192,12 @@ class PerturbationVectorEnv(BatchedEnv):
     def baselines(self) -> dict[str, Any]:
         """Return doing nothing, the simple predictors, and with ``twin`` the experimental model."""
         return environment_baselines(self.task)
+
+    def final_tables(self, scalars: Mapping[str, Any], algorithm: str) -> "dict[str, pd.DataFrame]":
+        """Return ``displacement`` with ``paper_compat``: the run beside doing nothing, random actions and the paper."""
+        if not self.config.paper_compat or "last/displacement_mse" not in scalars:
+            return {}
+        return {"displacement": displacement_table(scalars, paper_numbers(self.config.paper_table, algorithm))}
 
     def facts(self) -> dict[str, Any]:
         """Return what provenance should keep of the data."""

@@ -1,13 +1,15 @@
 """What agents are measured by: final cells against observed ones, and their ways against cells in pseudotime."""
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from ..batched import Metric
 from ..evaluation import Evaluation, Trajectories
-from .data import FloatArray, IntArray
-from .metrics import displacement
+from .data import BoolArray, FloatArray, IntArray
+from .paper_tables import MEASURES as DISPLACEMENT
+from .paper_tables import describe_displacement
 from .scoring import Predictions
 from .trajectories import compare, mean_trajectory, straight_steps
 
@@ -36,8 +38,6 @@ MEANINGS: dict[str, tuple[Direction, str]] = {
 
 SPLITS = {"A": "held-out cells of seen perturbations", "B": "held-out perturbations", "C": "a held-out cell type"}
 
-DISPLACEMENT = ("mse", "rmse", "mae", "r2", "pearson")
-
 REFERENCES = {"perturbed": "held-out perturbed cells", "control": "test controls", "twin": "the experimental model"}
 
 TRAJECTORY_MEANINGS = {
@@ -56,6 +56,11 @@ def cell_metrics(task: "PerturbationTask") -> tuple[Metric, ...]:
                 if f"{name}_{split}" in task.score_names:
                     found.append(Metric(f"{name}_{split}", better, f"{meaning} ({words})"))
     if task.config.paper_compat:
+        if task.decode is not None:
+            found += [
+                Metric(f"{name}_train", MEANINGS[name][0], f"{MEANINGS[name][1]} (training cells)")
+                for name in DISPLACEMENT
+            ]
         found += [
             Metric(f"displacement_{name}{suffix}", "lower" if name in DISPLACEMENT[:3] else "higher", meaning)
             for suffix, cells in (("", "test"), ("_train", "training"))
@@ -86,13 +91,17 @@ def measure(task: "PerturbationTask", trajectories: Trajectories, *, observed: s
     info = {key: values[order] for key, values in trajectories.info.items()}
     scalars: dict[str, float] = {}
     table, tables = pd.DataFrame(), {}
-    if task.decode is not None:
-        final = info["expression"] if "expression" in info else task.decode(info["cell"])
-        start = task.data.expression[info["start"]]
-        predictions = Predictions(start, final, info["perturbation"], info["cell_type"])
-        table, scalars = task.scorer(observed).score(predictions)
-    if task.config.paper_compat and "cell" in info:
-        scalars |= describe_displacement(task, info)
+    for cells, ending, rows in parts_observed(task, info["start"], observed):
+        part = {key: values[rows] for key, values in info.items()}
+        if task.decode is not None:
+            predictions = predicted(task, part)
+            if not ending:
+                table, scalars = task.scorer(cells).score(predictions)
+            else:
+                of_training = task.scorer(cells).score(predictions)[1]
+                scalars |= {f"{name}{ending}": of_training[f"{name}_A"] for name in DISPLACEMENT}
+        if task.config.paper_compat and (final := final_coordinates(task, part)) is not None:
+            scalars |= describe_displacement(task.coordinates[part["start"]], final, ending)
     if task.config.compares_trajectories:
         path = system_trajectory(task, trajectories, last)
         tables["trajectory"] = pd.DataFrame(path, columns=coordinate_names(task, path))
@@ -108,16 +117,34 @@ def last_steps(episode: IntArray, step: IntArray) -> IntArray:
     return last
 
 
-def describe_displacement(task: "PerturbationTask", info: dict[str, np.ndarray]) -> dict[str, float]:
-    """Return how far final states lie from start states: of test controls, and of training controls."""
-    start = task.coordinates[info["start"]]
-    of_test = task.data.split.test[info["start"]]
-    scalars: dict[str, float] = {}
-    for suffix, rows in (("", of_test), ("_train", ~of_test)):
-        if rows.any():
-            values = displacement(start[rows], info["cell"][rows])
-            scalars |= {f"displacement_{name}{suffix}": float(values[name]) for name in DISPLACEMENT}
-    return scalars
+def parts_observed(
+    task: "PerturbationTask", start: IntArray, observed: str
+) -> Iterator[tuple[str, str, BoolArray | slice]]:
+    """Yield the cells that final states are compared with, the ending of what is measured, and the episodes' rows.
+
+    With ``paper_compat`` a test has episodes from training controls too, which are measured by themselves.
+    """
+    if observed != "test" or not task.config.paper_compat:
+        yield observed, "", slice(None)
+        return
+    of_test = task.data.split.test[start]
+    yield "test", "", of_test
+    yield "train", "_train", ~of_test
+
+
+def predicted(task: "PerturbationTask", info: dict[str, np.ndarray]) -> Predictions:
+    """Return the expression that episodes started from and that they ended with."""
+    assert task.decode is not None
+    final = info["expression"] if "expression" in info else task.decode(info["cell"])
+    return Predictions(task.data.expression[info["start"]], final, info["perturbation"], info["cell_type"])
+
+
+def final_coordinates(task: "PerturbationTask", info: dict[str, np.ndarray]) -> FloatArray | None:
+    """Return where episodes ended, (n, D), or None where only expression was answered and coordinates are others."""
+    if "cell" not in info and task.config.representation != "gene":
+        return None
+    final: FloatArray = info["cell"] if "cell" in info else info["expression"]
+    return final
 
 
 def system_trajectory(task: "PerturbationTask", trajectories: Trajectories, last: IntArray) -> FloatArray:

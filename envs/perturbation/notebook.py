@@ -78,10 +78,10 @@ def autoencode(values: FloatArray, fitted: BoolArray, generator: np.random.Gener
     steps_left = MOST_STEPS
     for _ in range(EPOCHS):
         order = torch.from_numpy(generator.permutation(len(cells)))
-        for batch in order.split(BATCH_SIZE)[:steps_left]:
+        for batch in torch.split(order, BATCH_SIZE)[:steps_left]:
             chosen = cells[batch]
             optimizer.zero_grad(set_to_none=True)
-            nn.functional.mse_loss(decoder(encoder(chosen)), chosen).backward()
+            nn.functional.mse_loss(decoder(encoder(chosen)), chosen).backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             steps_left -= 1
     with torch.no_grad():

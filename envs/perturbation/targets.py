@@ -42,6 +42,40 @@ def cell_lists(lists: list[IntArray], shape: tuple[int, ...]) -> CellLists:
     return CellLists(joined, first.reshape(shape), length.reshape(shape))
 
 
+@dataclass(frozen=True)
+class WeightedLists:
+    """Lists of cells that are not equally likely, one behind the other, so that a batch of draws is one search.
+
+    Attributes
+    ----------
+    cells
+        All lists' positions in one array.
+    ends
+        The list's index plus the cumulative probability within it, up to and including each cell.
+    """
+
+    cells: IntArray
+    ends: FloatArray
+
+    def pick(self, index: IntArray, uniform: FloatArray) -> IntArray:
+        """Return a cell of each indexed list, chosen by a number in (0, 1)."""
+        chosen: IntArray = self.cells[np.searchsorted(self.ends, index + uniform)]
+        return chosen
+
+
+def weighted_lists(lists: list[IntArray], weights: FloatArray) -> WeightedLists:
+    """Join lists of cells whose probabilities are in proportion to the weights (n_cells,) of all cells.
+
+    A list of cells that all weigh nothing is drawn from uniformly.
+    """
+    ends = []
+    for index, cells in enumerate(lists):
+        weight = weights[cells] if weights[cells].any() else np.ones(len(cells))
+        share = np.cumsum(weight, dtype=np.float64)
+        ends.append(index + share / share[-1])
+    return WeightedLists(np.concatenate(lists), np.concatenate(ends))
+
+
 class Targets:
     """Targets of one split: of training cells for training, of test cells for tests.
 

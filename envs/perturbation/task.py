@@ -17,7 +17,7 @@ from .loading import load_prepared
 from .means import TrainingMeans, training_means
 from .pseudotime import diffusion_pseudotime
 from .scoring import Predictions, Scorer, start_cells
-from .targets import Targets, cell_lists
+from .targets import Targets, cell_lists, weighted_lists
 from .trajectories import mean_trajectory, reference_trajectory, straight_steps
 
 if TYPE_CHECKING:
@@ -145,6 +145,8 @@ class PerturbationTask:
             kinds = np.flatnonzero(targets.measured[label])
             cells = np.concatenate([self.data.cells(None, int(kind)) for kind in kinds])
             lists.append(cells if allowed is None else np.intersect1d(cells, allowed))
+        if self.config.start == "pseudotime":
+            return labels, weighted_lists(lists, self.pseudotime)
         return labels, cell_lists(lists, (len(labels),))
 
     @cached_property
@@ -175,6 +177,19 @@ class PerturbationTask:
         joined = np.concatenate(rows)
         joined = joined[np.argsort(joined[:, 0], kind="stable")]
         return Episodes(start=joined[:, 3], perturbation=joined[:, 1], cell_type=joined[:, 2])
+
+    def evaluated(self, split: str) -> Episodes:
+        """Return the episodes of an evaluation; those of a test come from training cells too with ``paper_compat``."""
+        if split != "test":
+            return self.episodes("train")
+        if not self.config.paper_compat:
+            return self.episodes("test")
+        both = self.episodes("test"), self.episodes("train")
+        return Episodes(
+            start=np.concatenate([each.start for each in both]),
+            perturbation=np.concatenate([each.perturbation for each in both]),
+            cell_type=np.concatenate([each.cell_type for each in both]),
+        )
 
     @cached_property
     def trajectory_episodes(self) -> Episodes:
