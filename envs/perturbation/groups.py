@@ -29,8 +29,8 @@ class Group:
 def observed_groups(prepared: PreparedData, observed: Observed = "test") -> list[Group]:
     """Return what is to be predicted, by perturbation and then by cell type.
 
-    Training cells are all of split A, since their labels and types were seen. Types without control cells to start from and
-    to compare with are left out.
+    Training cells are all of split A, since their labels and types were seen. Types without control cells to start from
+    and to compare with are left out.
     """
     test, split = observed == "test", prepared.split
     groups = []
@@ -61,10 +61,10 @@ def start_cells(
     control_reference: ControlReference = "disjoint",
     seed: int = 0,
 ) -> IntArray:
-    """Return positions of the control cells of a type that predictions start from.
+    """Return positions of the control cells of a type that predictions start from, in random order.
 
     For test cells it is the first half of the test controls; for training cells half of the training controls, drawn
-    with the seed. With a shared reference it is all of them.
+    with the seed. With a shared reference it is all of them. The first few are a random sample of them all.
     """
     return control_halves(prepared, observed, cell_type, control_reference, seed)[0]
 
@@ -73,13 +73,13 @@ def control_halves(
     prepared: PreparedData, observed: Observed, cell_type: int, control_reference: ControlReference, seed: int
 ) -> tuple[IntArray, IntArray]:
     """Return the controls of a type to start from and those to measure effects against."""
+    generator = np.random.default_rng(seed)
     if observed == "test":
         start, reference = (
             half[prepared.cell_type[half] == cell_type] for half in (prepared.split.start, prepared.split.reference)
         )
     else:
-        controls = np.random.default_rng(seed).permutation(prepared.cells(None, cell_type))
-        start, reference = controls[: len(controls) // 2], controls[len(controls) // 2 :]
+        start, reference = np.array_split(generator.permutation(prepared.cells(None, cell_type)), 2)
     if control_reference == "shared":
         start = reference = np.concatenate([start, reference])
-    return start, reference
+    return generator.permutation(start), reference

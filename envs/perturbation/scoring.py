@@ -82,7 +82,12 @@ class Scorer:
     max_cells
         Cells on each side of `energy` and `w1`, at most.
     seed
-        Of the subsets that caps make, and of the halves of training controls.
+        Of the subsets that caps make, and of the halves of training controls; `start_cells` takes the same one.
+
+    Attributes
+    ----------
+    reference
+        Positions of the control cells of each type that observed effects are measured against.
     """
 
     def __init__(
@@ -145,7 +150,8 @@ class Scorer:
     def _observe(self, group: Group) -> _Observation:
         expression = self.prepared.expression
         cells, reference = group.cells, self.reference[group.cell_type]
-        sample = _take(cells, self.max_cells, self.seed)
+        draw = (self.seed, group.perturbation, group.cell_type)
+        sample = _take(cells, self.max_cells, draw)
         profile = expression[cells].mean(axis=0, dtype=np.float64)
         return _Observation(
             group=group,
@@ -153,8 +159,8 @@ class Scorer:
             profile=profile,
             effect=profile - expression[reference].mean(axis=0, dtype=np.float64),
             significant=metrics.significant_genes(
-                expression[_take(cells, MAX_TESTED_CELLS, self.seed)],
-                expression[_take(reference, MAX_TESTED_CELLS, self.seed)],
+                expression[_take(cells, MAX_TESTED_CELLS, draw)],
+                expression[_take(reference, MAX_TESTED_CELLS, draw)],
             ),
             distance_within=metrics.mean_distance_within(expression[sample]),
         )
@@ -183,10 +189,13 @@ class Scorer:
         }
 
     def _measure(self, observation: _Observation, start: FloatArray, final: FloatArray) -> dict[str, float]:
-        targets = self.prepared.targets[observation.group.perturbation]
+        group = observation.group
+        targets = self.prepared.targets[group.perturbation]
         profile = final.mean(axis=0)
         effect = profile - start.mean(axis=0)
-        sample = final[_take(np.arange(len(final)), len(observation.sample), self.seed)]
+        # Groups have draws of their own, lest all of them share the luck of one.
+        draw = (self.seed, group.perturbation, group.cell_type)
+        sample = final[_take(np.arange(len(final)), len(observation.sample), draw)]
         bulk: dict[str, Callable[..., float]] = {
             name: getattr(metrics, name) for name in ("mse", "rmse", "mae", "r2", "pearson")
         }
@@ -296,7 +305,7 @@ def _average(table: "pd.DataFrame", measures: tuple[str, ...]) -> dict[str, floa
     return scalars
 
 
-def _take(cells: IntArray, most: int, seed: int) -> IntArray:
+def _take(cells: IntArray, most: int, seed: tuple[int, ...]) -> IntArray:
     """Return all cells, or so many of them drawn at random."""
     if len(cells) <= most:
         return cells

@@ -287,6 +287,41 @@ def test_ceiling_is_high_where_effects_are_and_low_without(synthetic: PreparedDa
     assert ceiling(synthetic)[0].equals(table)
 
 
+GENERATED = {
+    "no_change": {"pearson_delta": (0.0, 0.0), "pds": (0.5, 0.5), "energy": (1.66, 1.50)},
+    "mean_perturbed": {"pearson_delta": (0.27, 0.14), "pds": (0.5, 0.5), "energy": (3.81, 3.94)},
+    "mean_delta": {"pearson_delta": (0.27, 0.14), "pds": (0.5, 0.5), "energy": (1.55, 1.56)},
+    "additive": {"pearson_delta": (0.93, 0.14), "pds": (1.0, 0.5), "energy": (0.21, 1.56)},
+    "linear_emb": {"pearson_delta": (0.64, 0.24), "pds": (0.91, 0.78), "energy": (0.75, 1.86)},
+    "ridge": {"pearson_delta": (0.70, 0.18), "pds": (0.97, 0.67), "energy": (2.13, 4.86)},
+}
+"""On the generator's default data, as `REFERENCE` below."""
+
+
+def test_baselines_reproduce_reference_values_on_generated_cells() -> None:
+    data = generate_synthetic()
+    assert data.truth is not None
+    # There labels were numbered as they were drawn, which decides which ones are held out.
+    numbered = {name: f"p{number:02d}" for number, name in enumerate(data.truth.labels)}
+    labels, genes = (np.array([numbered.get(name, name) for name in names]) for names in (data.labels, data.genes))
+    data = dataclasses.replace(data, labels=labels, genes=genes, truth=None)
+    scores: dict[str, list[dict[str, float]]] = {name: [] for name in GENERATED}
+    ceilings = []
+    for seed in range(3):
+        prepared = preprocess(data, split_data(data, seed=seed), DataOptions(n_genes=50))
+        scorer = Scorer(prepared)
+        for name, baseline in fit_baselines(prepared, perturbation_features(prepared)).items():
+            scores[name].append(scorer.score(predict(prepared, baseline))[1])
+        ceilings.append(ceiling(prepared)[1])
+    for name, measures in GENERATED.items():
+        for measure, (of_a, of_b) in measures.items():
+            assert average(scores[name], f"{measure}_A") == pytest.approx(of_a, abs=0.02), (name, measure)
+            assert average(scores[name], f"{measure}_B") == pytest.approx(of_b, abs=0.06), (name, measure)
+    for key, expected in {"half_depth": (0.84, 0.96), "corrected": (0.91, 0.98)}.items():
+        assert average(ceilings, f"{key}_A") == pytest.approx(expected[0], abs=0.02), key
+        assert average(ceilings, f"{key}_B") == pytest.approx(expected[1], abs=0.06), key
+
+
 REFERENCE = {
     "no_change": {"pearson_delta": (0.0, 0.0), "pds": (0.5, 0.5), "energy": (0.33, 0.25), "de_overlap": (0.0, 0.0)},
     "mean_perturbed": {"pearson_delta": (0.05, 0.13), "pds": (0.5, 0.5), "energy": (3.68, 3.70)},
@@ -347,3 +382,10 @@ def test_additive_reproduces_reference_values_on_held_out_types(
     before, after = (score(predict(prepared, baselines[name]), prepared)[1] for name in ("no_change", "additive"))
     found = before["r2_C"], after["r2_C"], after["pearson_delta_C"]
     assert found == pytest.approx(HELD_OUT_TYPES[cell_type], abs=0.045)
+
+
+def test_the_first_start_cells_are_a_random_sample(synthetic: PreparedData) -> None:
+    start = start_cells(synthetic)
+    np.testing.assert_array_equal(start, start_cells(synthetic))
+    np.testing.assert_array_equal(np.sort(start), np.sort(synthetic.split.start))
+    assert (np.diff(start) < 0).sum() > len(start) / 4
