@@ -164,7 +164,7 @@ def fit_linear_embedding(means: TrainingMeans, features: FloatArray, penalty: fl
 def fit_ridge(data: PreparedData, features: FloatArray) -> CellRidge:
     """Regress perturbed training cells on a random training control of the same type and on features.
 
-    The penalty is chosen from `RIDGE_PENALTIES` by generalised cross-validation. Controls are drawn with a seed of
+    The penalty is chosen from `RIDGE_PENALTIES` by leaving one cell out at a time. Controls are drawn with a seed of
     their own, so the fit is the same in every run.
     """
     from sklearn.linear_model import RidgeCV
