@@ -61,9 +61,7 @@ def reference_trajectory(
     pseudotime = diffusion_pseudotime(prepared, coordinates) if pseudotime is None else pseudotime
     cells = np.flatnonzero(prepared.split.test & ((prepared.label >= 0) == (which == "perturbed")))
     if len(cells) < points:
-        raise UserError(
-            f"reference_points={points}: there are {len(cells)} {which} test cells, so ask for fewer."
-        )
+        raise UserError(f"reference_points={points}: there are {len(cells)} {which} test cells, so ask for fewer.")
     order = cells[np.argsort(pseudotime[cells], kind="stable")]
     ranks = np.linspace(0, len(order) - 1, points).round().astype(np.int64)
     chosen: FloatArray = coordinates[order[ranks]].astype(np.float64)
