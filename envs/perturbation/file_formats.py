@@ -94,7 +94,8 @@ def open_h5ad(path: Path, file: Any, layer: str | None, gene_col: str | None) ->
         genes,
         columns,
         row_reader(file[place], (len(cells), len(genes)), path),
-        log1p="log1p" in file.get("uns", ()),
+        # What uns says is meant for X and what was X before genes were chosen, not for another layer.
+        log1p=not place.startswith("layers/") and "log1p" in file.get("uns", ()),
         duplicate_cells=len(cells) - len(np.unique(cells)),
     )
 

@@ -86,7 +86,7 @@ def test_limits_choose_rows_before_values_are_read(form, tmp_path, monkeypatch):
 @pytest.mark.parametrize(("layer", "place"), [("counts", "layers"), ("raw", "raw")])
 def test_values_may_lie_in_a_layer_or_in_raw(layer, place, tmp_path):
     counts, logs = make_counts(), np.log1p(make_counts()) / 3
-    path = write(tmp_path / "cells.h5ad", logs, layers={"counts": sparse.csc_matrix(counts)})
+    path = write(tmp_path / "cells.h5ad", logs, layers={"counts": sparse.csc_matrix(counts)}, uns={"log1p": {}})
     if place == "raw":
         data = anndata.read_h5ad(path)
         data.X = data.layers["counts"]
@@ -96,15 +96,18 @@ def test_values_may_lie_in_a_layer_or_in_raw(layer, place, tmp_path):
     read = load_data(path, layer=layer)
     assert np.array_equal(dense(read.X), counts)
     assert list(read.genes) == GENES
+    assert read.provenance["log1p_stated"] is (layer == "raw")
 
 
 def test_columns_of_every_kind_are_read(tmp_path):
     types = pd.Categorical(["x", "y", None] * 61 + ["x", "y"])
     batches = np.arange(185) % 2
-    path = write(tmp_path / "cells.h5ad", obs={"kind": types, "batch": batches})
+    lanes = pd.array([1, None] * 92 + [3], dtype="Int64")
+    path = write(tmp_path / "cells.h5ad", obs={"kind": types, "batch": batches, "lane": lanes})
     data = load_data(path, cell_type_col="kind", batch_col="batch")
     assert set(data.cell_types) == {"x", "y", "unknown"}
     assert list(data.batches) == [str(batch) for batch in batches]
+    assert list(load_data(path, batch_col="lane").batches) == ["1", "unknown"] * 92 + ["3"]
 
 
 def test_files_of_old_versions_are_read(tmp_path):
@@ -128,6 +131,14 @@ def test_files_of_old_versions_are_read(tmp_path):
         file["obs"] = cells
         file.create_dataset("uns/perturbation_categories", data=names, dtype=h5py.string_dtype())
     assert list(load_data(path).labels) == LABELS
+
+
+def test_matrices_of_another_kind_are_refused(tmp_path):
+    path = write(tmp_path / "cells.h5ad")
+    with h5py.File(path, "r+") as file:
+        file["X"].attrs["encoding-type"] = "coo_matrix"
+    with pytest.raises(UserError, match="stores its values as 'coo_matrix': write them as a dense, CSR or CSC matrix"):
+        load_data(path)
 
 
 def test_gene_names_may_stand_in_a_column(tmp_path):
@@ -423,6 +434,17 @@ def test_controls_of_the_same_batches_are_welcome(studies, tmp_path):
         both(studies, batch_col="batch")
 
 
+def test_dense_and_sparse_files_are_joined(studies):
+    sparse_only = both(studies, batch_col="batch")
+    other = anndata.read_h5ad(studies[1])
+    other.X = other.X.toarray() + 1
+    other.write_h5ad(studies[1])
+    data = both(studies, batch_col="batch")
+    assert isinstance(data.X, np.ndarray)
+    assert np.array_equal(data.X[data.control], dense(sparse_only.X)[data.control] + 1)
+    assert np.array_equal(data.X[~data.control], dense(sparse_only.X)[~data.control])
+
+
 def test_files_on_two_scales_are_brought_to_one(studies):
     logs = anndata.read_h5ad(studies[1])
     logs.X = sparse.csr_matrix(np.log1p(studies[2] * 1.7))
@@ -445,6 +467,10 @@ def test_a_file_without_labels_is_all_controls(studies, tmp_path):
 def test_second_files_that_bring_nothing_are_refused(studies, tmp_path):
     with pytest.raises(UserError, match=r"control_file=.*no cell with control_label=control but untreated \(70\)"):
         load_data(studies[0], control_file=str(studies[1]))
+    write(studies[0], labels=["control"] * 185)
+    with pytest.raises(UserError, match="has no perturbed cells, or"):
+        both(studies)
+    write(studies[0])
     write(studies[1], labels=["untreated"] * 185, genes=[f"other{number}" for number in range(12)])
     with pytest.warns(UserWarning, match="confounded"), pytest.raises(UserError, match="share no gene name"):
         both(studies, allow_batch_confound=True)
