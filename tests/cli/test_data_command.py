@@ -149,7 +149,7 @@ def test_being_offline_ends_in_one_sentence(mirror, tmp_path, monkeypatch, capsy
         ("bioppo data ", "list get clear"),
         ("bioppo data g", "get"),
         ("bioppo data get kinetic_v", "kinetic_varma"),
-        ("bioppo data get kinetic_varma ", "kinetic_renaissance"),
+        ("bioppo data get kinetic_varma kinetic_", "kinetic_renaissance"),
         ("bioppo data list ", ""),
     ],
 )

@@ -72,7 +72,7 @@ def test_the_command_gets_a_set_that_then_loads(mirror, bioppo):
     write_cells(mirror / "vcc2025_h1" / "adata_Training.h5ad", "vcc2025_h1", 150)
     answer = bioppo("data", "get", "vcc2025_h1", env=dict(os.environ))
     assert answer.returncode == 0, answer.stderr
-    assert "terms of the challenge" in answer.stdout
+    assert "challenge terms; user accepts them" in answer.stdout
     prepared = load_prepared(DataOptions(source="preset", preset="vcc2025_h1", n_genes=30))
     assert len(prepared.perturbations) == 150
     assert prepared.provenance["preset"] == "vcc2025_h1"
