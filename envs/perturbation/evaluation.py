@@ -5,9 +5,11 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from ... import UserError
 from ..batched import Metric
 from ..evaluation import Evaluation, Trajectories
 from .data import BoolArray, FloatArray, IntArray
+from .evaluation_tables import effect_table, plane_table, trajectory_table
 from .paper_tables import MEASURES as DISPLACEMENT
 from .paper_tables import describe_displacement
 from .scoring import Predictions
@@ -82,7 +84,10 @@ def references(task: "PerturbationTask") -> tuple[str, ...]:
 
 
 def measure(task: "PerturbationTask", trajectories: Trajectories, *, observed: str) -> Evaluation:
-    """Score the final cells of every episode, and compare the mean way of the first ones with the references."""
+    """Score the final cells of every episode; of a test, also compare the mean way of its first ones with references.
+
+    A test leaves tables behind: ``effects``, ``plane`` and, with trajectories, ``trajectory``.
+    """
     import pandas as pd
 
     last = last_steps(trajectories.episode, trajectories.step)
@@ -90,7 +95,7 @@ def measure(task: "PerturbationTask", trajectories: Trajectories, *, observed: s
     order = last[np.lexsort([trajectories.info[key][last] for key in ("start", "cell_type", "perturbation")])]
     info = {key: values[order] for key, values in trajectories.info.items()}
     scalars: dict[str, float] = {}
-    table, tables = pd.DataFrame(), {}
+    table, tables = pd.DataFrame(), dict[str, pd.DataFrame]()
     for cells, ending, rows in parts_observed(task, info["start"], observed):
         part = {key: values[rows] for key, values in info.items()}
         if task.decode is not None:
@@ -102,9 +107,17 @@ def measure(task: "PerturbationTask", trajectories: Trajectories, *, observed: s
                 scalars |= {f"{name}{ending}": of_training[f"{name}_A"] for name in DISPLACEMENT}
         if task.config.paper_compat and (final := final_coordinates(task, part)) is not None:
             scalars |= describe_displacement(task.coordinates[part["start"]], final, ending)
-    if task.config.compares_trajectories:
+    if observed == "test":
+        of_test = np.isin(info["start"], task.data.cells(None, test=True))
+        if task.decode is not None:
+            chosen = {key: values[of_test] for key, values in info.items()}
+            tables["effects"] = effect_table(task.scorer("test"), predicted(task, chosen))
+        if "cell" in info or task.config.representation != "notebook":
+            tables["plane"] = plane_table(task, trajectories, last)
+    if task.config.compares_trajectories and observed == "test":
         path = system_trajectory(task, trajectories, last)
-        tables["trajectory"] = pd.DataFrame(path, columns=coordinate_names(task, path))
+        series = {"system": path} | {name: task.reference(name) for name in references(task)}
+        tables["trajectory"] = trajectory_table(coordinate_names(task, path), series)
         scalars |= compare_with_references(task, path)
     return Evaluation(scalars, table, tables)
 
@@ -128,6 +141,8 @@ def parts_observed(
         yield observed, "", slice(None)
         return
     of_test = task.data.split.test[start]
+    if of_test.all():
+        raise UserError("evaluation.episodes leaves none that start from training controls: leave it out.")
     yield "test", "", of_test
     yield "train", "_train", ~of_test
 
