@@ -53,7 +53,7 @@ class PerturbationVectorEnv(BatchedEnv):
         task: PerturbationTask | None = None,
     ) -> None:
         self.config = config
-        self.task = load_task(config) if task is None else task
+        self.task = load_task(config, seed) if task is None else task
         self.actions = self.task.actions
         self.n_coordinates = self.task.coordinates.shape[1]
         self.n_features = self.task.features.shape[1]

@@ -139,7 +139,7 @@ class GeneratorOptions(Options):
 class SplitOptions(Options):
     """Which cells are held back for testing."""
 
-    seed: int = option(0, "of the split, whatever the run's seed", minimum=0)
+    seed: int | None = option(0, "of the split; null: every seed of the run has a split of its own", minimum=0)
     test_fraction: float = option(
         0.2, "share of the control cells and of each seen perturbation's cells (split A)", above=0, below=1
     )

@@ -41,7 +41,8 @@ def split_data(
     labels = np.unique(data.labels[~data.control]).tolist()
     control = str(data.labels[data.control][0])
     members = {label: label_members(label, combo_separator, control) for label in labels}
-    random = np.random.default_rng(options.seed)
+    seed = options.seed or 0
+    random = np.random.default_rng(seed)
     held_out = held_out_labels(members, options.held_out_perturbations, random)
     test = np.zeros(len(data.labels), dtype=bool)
     for rows, whole in _groups(data, labels, held_out, options.held_out_cell_type):
@@ -50,7 +51,7 @@ def split_data(
     check_seen(data, test, options)
     seen_labels = np.unique(data.labels[~data.control & ~test]).tolist()
     seen_members = {member for label in seen_labels for member in members[label]}
-    start, reference = control_halves(test & data.control, options.seed)
+    start, reference = control_halves(test & data.control, seed)
     return Split(
         test=test,
         held_out=tuple(label for label in labels if label in held_out),

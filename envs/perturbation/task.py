@@ -232,8 +232,13 @@ class PerturbationTask:
         return trained_model(self.data, self.features, self.config.model)
 
 
-def load_task(config: PerturbationConfig) -> PerturbationTask:
-    """Read, split and prepare the data, and find coordinates, features and actions."""
+def load_task(config: PerturbationConfig, seed: int) -> PerturbationTask:
+    """Read, split and prepare the data, and find coordinates, features and actions.
+
+    ``seed`` is the split's where the config leaves it open.
+    """
+    if config.data_split.seed is None:
+        config = dataclasses.replace(config, data_split=dataclasses.replace(config.data_split, seed=seed))
     data = load_prepared(config.data, config.generator, config.data_split)
     means = training_means(data)
     features = make_features(config, data)
