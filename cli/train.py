@@ -87,11 +87,14 @@ def show(result: "Result", display: str) -> None:
         return
     from rich.console import Console
 
+    from ..reports.curves import environment_summary
     from ..training.display import summary_table
 
     console = Console()
     if result.trained:
         console.print(summary_table(result.scalars, result.metrics))
+        if (more := environment_summary(result.directory)) is not None:
+            console.print(more)
         print(f"Finished: {result.directory}")
     else:
         print(f"Already finished: {result.directory}")

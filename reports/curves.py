@@ -30,7 +30,9 @@ from .statistics import Floats, pointwise_summary
 from .variants import Variant, variants
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.figure import Figure
+    from rich.table import Table
 
 RESOLUTION = 150  # dots per inch of a PNG
 
@@ -66,13 +68,27 @@ def save_figure(figure: "Figure", folder: Path, name: str) -> list[Path]:
     import matplotlib
 
     folder.mkdir(parents=True, exist_ok=True)
-    stem = re.sub(r"[^\w.+-]+", "_", name)
+    stem = file_stem(name)
     png, svg = folder / f"{stem}.png", folder / f"{stem}.svg"
     # Without a salt the identifiers within an SVG are random; without None it holds the date.
     with matplotlib.rc_context({"svg.hashsalt": "bioppo"}):
         figure.savefig(png, dpi=RESOLUTION, bbox_inches="tight", metadata={"Software": None})
         figure.savefig(svg, bbox_inches="tight", metadata={"Date": None})
     return [png, svg]
+
+
+def save_data(data: Mapping[str, "pd.DataFrame"], folder: Path) -> list[Path]:
+    """Write what figures show as ``<name>.csv`` beside them, and return the paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = {name: folder / f"{file_stem(name)}.csv" for name in data}
+    for name, frame in data.items():
+        frame.to_csv(paths[name], index=False)
+    return list(paths.values())
+
+
+def file_stem(name: str) -> str:
+    """Return a figure's name with what is not fit for a file's name as underscores."""
+    return re.sub(r"[^\w.+-]+", "_", name)
 
 
 def points(run: RunRecord, column: str) -> tuple[Floats, Floats]:
@@ -196,8 +212,9 @@ def study_figures(runs: Sequence[RunRecord], metric_names: Sequence[str] = ()) -
 
 def draw_run_figures(run_directory: Path) -> list[Path]:
     """Draw what the run's own environment knows how to draw into the run's ``figures/``; return the paths."""
-    found = environment_figures(run_directory)
-    return [path for name, figure in found.items() for path in save_figure(figure, run_directory / "figures", name)]
+    found, folder = environment_figures(run_directory), run_directory / "figures"
+    paths = [path for name, figure in found.items() for path in save_figure(figure, folder, name)]
+    return paths + save_data(environment_data(run_directory), folder)
 
 
 def environment_figures(run_directory: Path) -> dict[str, "Figure"]:
@@ -209,14 +226,44 @@ def environment_figures(run_directory: Path) -> dict[str, "Figure"]:
     return dict(draw(run_directory)) if draw else {}
 
 
+def environment_data(run_directory: Path) -> dict[str, "pd.DataFrame"]:
+    """Return what the figures of a run's environment show, by the figure's name; none if it has no ``figure_data``."""
+    read = environment_function(run_directory, "figure_data")
+    return dict(read(run_directory)) if read else {}
+
+
+def study_data(runs: Sequence[RunRecord]) -> dict[str, "pd.DataFrame"]:
+    """Return what the environments' own figures of a set of runs show, named as those are in `study_figures`."""
+    found = variants(runs)
+    environments = list(dict.fromkeys(variant.env_name for variant in found))
+    data: dict[str, pd.DataFrame] = {}
+    for env_name in environments:
+        members = [variant for variant in found if variant.env_name == env_name]
+        suffix = f"-{env_name}" if len(environments) > 1 else ""
+        own = _of_finished(members, "study_figure_data")
+        data |= {f"{name}{suffix}": frame for name, frame in own.items()}
+    return data
+
+
 def environment_study_figures(members: Sequence[Variant]) -> dict[str, "Figure"]:
     """Return the figures that an environment offers for several of its runs, by file name.
 
     The function ``study_figures(variants)`` of its ``figures`` module gets the directories of finished runs by label.
     """
-    draw = environment_function(members[0].runs[0].path, "study_figures")
+    return _of_finished(members, "study_figures")
+
+
+def _of_finished(members: Sequence[Variant], function: str) -> dict[str, Any]:
+    call = environment_function(members[0].runs[0].path, function)
     finished = {variant.label: [run.path for run in variant.finished] for variant in members if variant.finished}
-    return dict(draw(finished)) if draw and finished else {}
+    return dict(call(finished)) if call and finished else {}
+
+
+def environment_summary(run_directory: Path) -> "Table | None":
+    """Return a table that the environment wants printed after a finished run, or None."""
+    summarise = environment_function(run_directory, "summary")
+    found: Table | None = summarise(run_directory) if summarise else None
+    return found
 
 
 def environment_function(run_directory: Path, function: str) -> Callable[..., Any] | None:

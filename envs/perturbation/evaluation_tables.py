@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from .task import PerturbationTask
 
 OUTER = (0.1, 0.9)
-"""Quantiles of cells that make the band around a mean path."""
+"""Quantiles of cells that make the band around a mean way."""
 
 
 def effect_table(scorer: Scorer, predictions: Predictions) -> "pd.DataFrame":
@@ -55,9 +55,9 @@ def plane_table(task: "PerturbationTask", trajectories: Trajectories, last: IntA
     """Return the ways of cells in the plane of the first principal components of training controls.
 
     A row per group and point of the way: ``perturbation``, ``cell_type``, ``split``, ``point`` (0 is the start),
-    ``share_1`` and ``share_2`` (of the controls' variance), ``mean_1`` and ``mean_2`` of the cells, ``low`` and
-    ``high`` (10 and 90 % of the cells across the direction from the first mean to the last one), and ``target_1`` and
-    ``target_2``, the mean of the observed cells. An answer is reached in equal steps.
+    ``share_1`` (of the controls' variance), ``mean_1``, ``low_1`` and ``high_1`` (10 and 90 % of the cells) and
+    ``target_1`` (the mean of the observed cells), and the same for the second component. An answer is reached in equal
+    steps.
     """
     import pandas as pd
 
@@ -73,20 +73,17 @@ def plane_table(task: "PerturbationTask", trajectories: Trajectories, last: IntA
         if not rows.any():
             continue
         way = ways[:, rows]
-        mean = way.mean(axis=1)
-        low, high = band_across(way, mean)
+        mean, (low, high) = way.mean(axis=1), np.quantile(way, OUTER, axis=1)
         target = (cells[group.cells].mean(axis=0, dtype=np.float64) - centre) @ axes
         columns = {
             "perturbation": task.data.perturbations[group.perturbation],
             "cell_type": task.data.cell_types[group.cell_type],
             "split": group.split,
             "point": np.arange(len(way)),
-            **{f"share_{axis + 1}": shares[axis] for axis in range(2)},
-            **{f"mean_{axis + 1}": mean[:, axis] for axis in range(2)},
-            "low": low,
-            "high": high,
-            **{f"target_{axis + 1}": target[axis] for axis in range(2)},
         }
+        for axis in range(2):
+            values = {"share": shares, "mean": mean, "low": low, "high": high, "target": target}
+            columns |= {f"{name}_{axis + 1}": each[..., axis] for name, each in values.items()}
         parts.append(pd.DataFrame(columns))
     return pd.concat(parts, ignore_index=True)
 
@@ -130,25 +127,6 @@ def plane_ways(
         reached[np.searchsorted(trajectories.episode[last], trajectories.episode[rows])] = place(info["cell"][rows])
         ways.append(reached)
     return np.array(ways)
-
-
-def band_across(way: FloatArray, mean: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return the outer quantiles (n_points,) of cells across the direction from the first mean point to the last.
-
-    A way that leads nowhere is measured across the first axis.
-    """
-    normal = across(mean)
-    offset = (way - mean[:, None]) @ normal
-    low, high = np.quantile(offset, OUTER, axis=1)
-    return low, high
-
-
-def across(mean: FloatArray) -> FloatArray:
-    """Return the unit vector (2,) at a right angle to the direction from the first mean point to the last."""
-    direction = mean[-1] - mean[0]
-    length = float(np.hypot(*direction))
-    unit = direction / length if length > 1e-12 else np.array([1.0, 0.0])
-    return np.array([-unit[1], unit[0]])
 
 
 def trajectory_table(names: list[str], series: dict[str, FloatArray]) -> "pd.DataFrame":
