@@ -1,0 +1,1 @@
+"""Microbial communities by dynamic flux balance analysis: microbes in a reactor, each of which is a linear program."""

@@ -1,0 +1,1 @@
+"""Flux-balance models that come with bioppo, one YAML file each."""
