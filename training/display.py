@@ -10,7 +10,8 @@ if TYPE_CHECKING:
 
 PLAIN_SECONDS = 10.0
 """A plain line is printed at most this often, and after every evaluation."""
-SHOWN_METRICS = 5
+SUMMARY_WIDTH = 80
+"""Columns of a terminal that a summary is made for."""
 """Columns of the table of a finished run."""
 
 
@@ -131,14 +132,16 @@ def headline(scalars: Mapping[str, float], count: int = 3) -> str:
 def summary_table(result: Mapping[str, Any], metrics: list[dict[str, str]]) -> "Table":
     """Return the table of a finished run: its last and best agent, and the baselines in brackets.
 
-    It holds the first metrics only, which is what fits into 80 columns.
+    It holds the first metrics only, as many as fit into 80 columns.
     """
-    shown_metrics, more = metrics[:SHOWN_METRICS], len(metrics) - SHOWN_METRICS
     from rich import box
     from rich.table import Table
 
     arrows = {"higher": "↑", "lower": "↓"}
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    agents = {key.partition("/")[0] for key in result if "/" in key}
+    shown_metrics = fitting(metrics, SUMMARY_WIDTH - max((len(agent) for agent in agents), default=0) - 3)
+    more = len(metrics) - len(shown_metrics)
     table.title, table.title_justify = "Test split, fresh seeds", "left"
     caption = "last: when training ended; best: chosen on validation; (baselines)"
     table.caption = f"{caption}; {more} more in result.json" if more > 0 else caption
@@ -146,10 +149,19 @@ def summary_table(result: Mapping[str, Any], metrics: list[dict[str, str]]) -> "
     table.add_column("agent")
     for metric in shown_metrics:
         table.add_column(f"{metric['name']} {arrows[metric['better']]}", justify="right")
-    agents = dict.fromkeys(key.partition("/")[0] for key in result if "/" in key)
-    for agent in agents:
+    for agent in dict.fromkeys(key.partition("/")[0] for key in result if "/" in key):
         values = [result.get(f"{agent}/{metric['name']}") for metric in shown_metrics]
         shown = ["–" if value is None else f"{value:.4g}" for value in values]
         name = agent if agent in ("last", "best") else f"({agent})"
         table.add_row(name, *shown, end_section=agent == "best")
     return table
+
+
+def fitting(metrics: list[dict[str, str]], width: int) -> list[dict[str, str]]:
+    """Return the first metrics whose columns, each as wide as its name and arrow or a number, fit into the width."""
+    taken = 0
+    for position, metric in enumerate(metrics):
+        taken += max(len(metric["name"]) + 2, 9) + 1
+        if taken > width:
+            return metrics[:position]
+    return metrics
