@@ -1,16 +1,16 @@
 """Single-cell responses to perturbations: one episode moves one control cell towards the observed effect."""
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from .data import PerturbationData
-from .features import perturbation_features
-from .generator import generate_synthetic
-from .preprocessing import preprocess
-from .readers import load_data
-from .splits import split_data
-
 if TYPE_CHECKING:
+    from .data import PerturbationData
     from .environment import PerturbationVectorEnv
+    from .features import perturbation_features
+    from .generator import generate_synthetic
+    from .preprocessing import preprocess
+    from .readers import load_data
+    from .splits import split_data
 
 __all__ = [
     "PerturbationData",
@@ -22,11 +22,19 @@ __all__ = [
     "split_data",
 ]
 
+MODULES = {
+    "PerturbationData": "data",
+    "PerturbationVectorEnv": "environment",
+    "perturbation_features": "features",
+    "generate_synthetic": "generator",
+    "preprocess": "preprocessing",
+    "load_data": "readers",
+    "split_data": "splits",
+}
+
 
 def __getattr__(name: str) -> Any:
-    """Import the environment, and with it Gymnasium, only when it is asked for."""
-    if name == "PerturbationVectorEnv":
-        from .environment import PerturbationVectorEnv
-
-        return PerturbationVectorEnv
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    """Import what is asked for and no more: composing a config reads options that lie beside these modules."""
+    if name not in MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{MODULES[name]}", __name__), name)
