@@ -91,7 +91,6 @@ def name_genes(
                 fontsize=7.5,
                 horizontalalignment="right" if side > 0 else "left",
                 verticalalignment="center",
-                bbox={"facecolor": "white", "alpha": 0.75, "linewidth": 0, "pad": 0.4},
                 arrowprops={"arrowstyle": "-", "color": "0.5", "linewidth": 0.6, "shrinkA": 0, "shrinkB": 1},
             )
 
