@@ -64,6 +64,12 @@ class StableBaselinesLearner:
             raise RuntimeError("the model has no environment to train in")
         with divergence_named():
             model.collect_rollouts(model.env, self.callback, model.rollout_buffer, n_rollout_steps=model.n_steps)
+        return self.fit(progress)
+
+    def fit(self, progress: float) -> dict[str, float]:
+        """Fit to the rollout that has been collected."""
+        model = self.model
+        with divergence_named():
             model._current_progress_remaining = 1.0 - progress
             model.train()
         scalars = {key: float(value) for key, value in model.logger.name_to_value.items()}
@@ -103,10 +109,15 @@ class StableBaselinesLearner:
         model._n_updates = state["n_updates"]
         model._last_obs = state["last_obs"]
         model._last_episode_starts = state["last_episode_starts"]
-        normaliser = model.get_vec_normalize_env()
-        if normaliser is not None:
-            _restore_normaliser(normaliser, state["normaliser"])
+        if "normaliser" in state:
+            self.restore_normaliser(state["normaliser"])
             model._last_original_obs = state["last_original_obs"]
+
+    def restore_normaliser(self, state: State) -> None:
+        """Give observations and rewards the moments of the ``normaliser`` that `get_state` gave."""
+        normaliser = self.model.get_vec_normalize_env()
+        assert normaliser is not None
+        _restore_normaliser(normaliser, state)
 
 
 def normalized(environment: VecEnv, *, observation: bool, reward: bool, gamma: float) -> VecEnv:

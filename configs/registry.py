@@ -20,6 +20,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "trpo": "bioppo.algorithms.trpo.config.TRPOConfig",
         "trpo_ppo": "bioppo.algorithms.trpo_ppo.config.TRPOPPOConfig",
         "masked_ppo": "bioppo.algorithms.masked_ppo.config.MaskedPPOConfig",
+        "independent_ppo": "bioppo.algorithms.independent_ppo.config.IndependentPPOConfig",
         "random": "bioppo.algorithms.baselines.config.RandomConfig",
         "cma_es": "bioppo.algorithms.baselines.config.CMAESConfig",
         "nes": "bioppo.algorithms.baselines.config.NESConfig",

@@ -88,6 +88,9 @@ class BatchedEnv(VectorEnv[Any, Any, Any]):
 
     metadata: ClassVar[dict[str, Any]] = {"render_modes": [], "autoreset_mode": AutoresetMode.SAME_STEP}  # type: ignore[misc]
     agents: tuple[str, ...] = ()
+    """Names of the agents that learn. With several, spaces are dictionaries and rewards have a column for each."""
+    horizon: int | None = None
+    """Most steps of an episode, where it is known."""
     metrics: tuple[Metric, ...] = (Metric("episode_return", "higher", "sum of rewards over an episode"),)
     logged_means: ClassVar[tuple[str, ...]] = ()
     """Keys of ``info`` whose mean over all steps of an update is logged."""
@@ -160,6 +163,10 @@ class BatchedEnv(VectorEnv[Any, Any, Any]):
         """
         del answers
         raise UserError(f"{type(self).__name__} cannot be answered at once: choose an algorithm that acts in it.")
+
+    def idle_action(self) -> Arrays:
+        """Return the action that leaves the simulator to itself: of one copy, or by agent in a community."""
+        raise UserError(f"{type(self).__name__} names no action that leaves it to itself: give another policy.")
 
     def question(self, observation: Arrays) -> Arrays:
         """Return what a Solver is asked, a row per copy: the first observation, or what identifies the task."""
@@ -246,6 +253,8 @@ class BatchedEnv(VectorEnv[Any, Any, Any]):
             )
         reward = transition.reward if transition.reward.ndim == 1 else transition.reward.sum(axis=1)
         self.state["episode_return"] += reward
+        if transition.reward.ndim == 2:
+            self.state["agent_return"] += transition.reward
         np.maximum(self.state["episode_max_reward"], reward, out=self.state["episode_max_reward"])
         self._log(transition.info)
         ended = transition.terminated | transition.truncated
@@ -315,9 +324,13 @@ class BatchedEnv(VectorEnv[Any, Any, Any]):
             self.state["elapsed_steps"] = np.zeros(self.num_envs, dtype=np.int64)
             self.state["episode_return"] = np.zeros(self.num_envs)
             self.state["episode_max_reward"] = np.zeros(self.num_envs)
+            if len(self.agents) > 1:
+                self.state["agent_return"] = np.zeros((self.num_envs, len(self.agents)))
         self.state["elapsed_steps"][copies] = 0
         self.state["episode_return"][copies] = 0.0
         self.state["episode_max_reward"][copies] = -np.inf
+        if len(self.agents) > 1:
+            self.state["agent_return"][copies] = 0.0
         self.restart(copies)
 
     def _observe(self) -> Arrays:
@@ -332,13 +345,15 @@ class BatchedEnv(VectorEnv[Any, Any, Any]):
         return observation
 
     def _check_actions(self, actions: Arrays) -> None:
-        if isinstance(actions, Mapping):
-            return
-        actions = np.asarray(actions)
-        if actions.shape != self.action_space.shape:
-            raise ActionError(f"Actions have shape {actions.shape}: give {self.action_space.shape}, a row per copy.")
-        if np.issubdtype(actions.dtype, np.floating) and not np.isfinite(actions).all():
-            raise ActionError(f"The action of copy {_first_bad(actions)} is not finite: give finite numbers.")
+        if isinstance(self.action_space, gymnasium.spaces.Dict):
+            parts = actions if isinstance(actions, Mapping) else {}
+            if parts.keys() != self.action_space.keys():
+                wanted, given = ", ".join(self.action_space), ", ".join(parts) or type(actions).__name__
+                raise ActionError(f"Actions are given by name, and these are {given}: give {wanted}.")
+            for name, space in self.action_space.items():
+                _check_part(parts[name], space, f" of {name}")
+        elif not isinstance(actions, Mapping):
+            _check_part(actions, self.action_space, "")
 
     def _log(self, info: Mapping[str, np.ndarray]) -> None:
         for key in (*self.logged_means, *self.logged_quantiles):
@@ -353,8 +368,20 @@ class BatchedEnv(VectorEnv[Any, Any, Any]):
             "reward_mean": total / length,
             "reward_max": self.state["episode_max_reward"][ended],
         }
+        if len(self.agents) > 1:
+            columns = self.state["agent_return"][ended].T
+            episodes |= {f"{agent}/episode_return": part for agent, part in zip(self.agents, columns, strict=True)}
         for key, values in episodes.items():
             self._pending.setdefault(key, []).append(copy.copy(values))
+
+
+def _check_part(actions: np.ndarray, space: gymnasium.Space[Any], whose: str) -> None:
+    """Refuse actions of a wrong shape, and numbers that are none."""
+    actions = np.asarray(actions)
+    if actions.shape != space.shape:
+        raise ActionError(f"Actions{whose} have shape {actions.shape}: give {space.shape}, a row per copy.")
+    if np.issubdtype(actions.dtype, np.floating) and not np.isfinite(actions).all():
+        raise ActionError(f"The action{whose} of copy {_first_bad(actions)} is not finite: give finite numbers.")
 
 
 def _first_bad(values: np.ndarray) -> int:

@@ -13,7 +13,11 @@ __all__ = ["Evaluation", "Policy", "Solver", "Trajectories", "ask", "evaluate", 
 
 @runtime_checkable
 class Policy(Protocol):
-    """An agent that acts step by step."""
+    """An agent that acts step by step.
+
+    One with ``uses_masks`` is given the environment's masks; one with ``uses_steps`` also ``steps=``, how many steps of
+    its episode every copy has taken, (num_envs,). In a community observations and actions are mappings by agent.
+    """
 
     def act(self, observation: Arrays, *, masks: np.ndarray | None, generator: np.random.Generator | None) -> Arrays:
         """Return an action for every copy; without a generator the policy's deterministic one."""
@@ -74,17 +78,21 @@ def play(
     first_episode = np.concatenate([[0], np.cumsum(quota)[:-1]])
     finished = np.zeros(num_envs, dtype=np.int64)
     step = np.zeros(num_envs, dtype=np.int64)
-    masked = getattr(policy, "uses_masks", False)
+    masked, timed = getattr(policy, "uses_masks", False), getattr(policy, "uses_steps", False)
     columns: dict[str, list[np.ndarray]] = {"episode": [], "step": [], "reward": []}
     observation, _ = environment.reset(seed=seed)
     while (active := finished < quota).any():
         masks = environment.action_masks() if masked else None
-        actions = policy.act(observation, masks=masks, generator=generator)
+        keywords: dict[str, Any] = {"steps": step.copy()} if timed else {}
+        actions = policy.act(observation, masks=masks, generator=generator, **keywords)
         observation, reward, terminated, truncated, info = environment.step(actions)
         step += 1
         columns["episode"].append((first_episode + finished)[active])
         columns["step"].append(step[active])
         columns["reward"].append((reward if reward.ndim == 1 else reward.sum(axis=1))[active])
+        if reward.ndim == 2:
+            for agent, part in zip(environment.agents, reward.T, strict=True):
+                columns.setdefault(f"reward.{agent}", []).append(part[active])
         for key in info.get("final_info", info):
             columns.setdefault(f"info.{key}", []).append(np.asarray(info[key])[active])
         ended = terminated | truncated
@@ -125,5 +133,8 @@ def _rows(arrays: Arrays, count: int) -> Arrays:
 
 def _trajectories(columns: dict[str, list[np.ndarray]]) -> Trajectories:
     joined = {key: np.concatenate(parts) for key, parts in columns.items()}
-    info = {key.removeprefix("info."): values for key, values in joined.items() if key.startswith("info.")}
-    return Trajectories(joined["episode"], joined["step"], joined["reward"], info)
+    info, rewards = (
+        {key.removeprefix(prefix): values for key, values in joined.items() if key.startswith(prefix)}
+        for prefix in ("info.", "reward.")
+    )
+    return Trajectories(joined["episode"], joined["step"], joined["reward"], info, rewards)

@@ -7,6 +7,10 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 from stable_baselines3.common.vec_env import VecEnv
 
+from .. import UserError
+
+AnyVectorEnv = VectorEnv[Any, Any, Any]
+
 
 class StableBaselinesAdapter(VecEnv):
     """Pass arrays through; make info dictionaries for ended copies only.
@@ -15,10 +19,16 @@ class StableBaselinesAdapter(VecEnv):
     Gymnasium's own vector environments, whose ``final_obs`` is an object array with an entry per ended copy.
     """
 
-    def __init__(self, environment: VectorEnv[Any, Any, Any]) -> None:
+    def __init__(self, environment: AnyVectorEnv) -> None:
         mode = environment.metadata.get("autoreset_mode")
         if mode != AutoresetMode.SAME_STEP:
             raise ValueError(f"the adapter needs autoreset_mode=SAME_STEP, not {mode}")
+        agents = getattr(environment, "agents", ())
+        if len(agents) > 1:
+            raise UserError(
+                f"{type(environment).__name__} has {len(agents)} learning agents ({', '.join(agents)}), and this "
+                "algorithm trains one: use algo=independent_ppo."
+            )
         self.environment = environment
         super().__init__(environment.num_envs, environment.single_observation_space, environment.single_action_space)
 

@@ -21,12 +21,15 @@ class Trajectories:
         NaN where a solver answered, since answers earn no reward.
     info
         The environment's information after each step or answer.
+    rewards
+        Of each agent of a community; ``reward`` is their sum.
     """
 
     episode: np.ndarray
     step: np.ndarray
     reward: np.ndarray
     info: dict[str, np.ndarray]
+    rewards: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -49,11 +52,16 @@ class Evaluation:
 
 
 def measure_returns(trajectories: Trajectories) -> Evaluation:
-    """Return the sum of rewards and the length of every episode: what any environment can be judged by."""
+    """Return the sum of rewards and the length of every episode: what any environment can be judged by.
+
+    In a community also every agent's own sum, as ``<agent>/episode_return``.
+    """
     import pandas as pd
 
     steps = pd.DataFrame({"episode": trajectories.episode, "step": trajectories.step, "reward": trajectories.reward})
     grouped = steps.groupby("episode", sort=True)
     episodes = pd.DataFrame({"episode_return": grouped["reward"].sum(), "episode_length": grouped["step"].max()})
+    for agent, rewards in trajectories.rewards.items():
+        episodes[f"{agent}/episode_return"] = pd.Series(rewards).groupby(trajectories.episode).sum()
     scalars = {key: float(episodes[key].mean()) for key in episodes.columns}
     return Evaluation(scalars, episodes.reset_index())

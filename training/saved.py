@@ -117,7 +117,10 @@ def copies_for_test(config: "RunConfig", environment: BatchedEnv, episodes: int 
 
 
 def trajectory_table(trajectories: Trajectories) -> "pd.DataFrame":
-    """Return a row per step: episode, step, reward, and ``info`` by key; an array of a step becomes a list."""
+    """Return a row per step: episode, step, reward, those of a community's agents, and ``info`` by key.
+
+    An array of a step becomes a list.
+    """
     import pandas as pd
 
     columns: dict[str, Any] = {
@@ -125,6 +128,7 @@ def trajectory_table(trajectories: Trajectories) -> "pd.DataFrame":
         "step": trajectories.step,
         "reward": trajectories.reward,
     }
+    columns |= {f"reward.{agent}": values for agent, values in trajectories.rewards.items()}
     for key, values in trajectories.info.items():
         columns[f"info.{key}"] = values if values.ndim == 1 else [row.ravel().tolist() for row in values]
     table = pd.DataFrame(columns).sort_values(["episode", "step"], kind="stable")

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -23,23 +24,30 @@ class RandomPolicy:
     def act(self, observation: Arrays, *, masks: np.ndarray | None, generator: np.random.Generator | None) -> Arrays:
         """Return actions (num_envs, ...); without a generator they come from a fixed one."""
         first = next(iter(observation.values())) if isinstance(observation, Mapping) else observation
-        return self._draw(len(first), masks, np.random.default_rng(0) if generator is None else generator)
-
-    def _draw(self, num_envs: int, masks: np.ndarray | None, generator: np.random.Generator) -> np.ndarray:
+        generator = np.random.default_rng(0) if generator is None else generator
         space = self.action_space
-        if isinstance(space, gymnasium.spaces.Box):
-            actions: np.ndarray = generator.uniform(space.low, space.high, (num_envs, *space.shape)).astype(space.dtype)
-            return actions
-        if isinstance(space, gymnasium.spaces.Discrete):
-            if masks is None:
-                return np.asarray(space.start + generator.integers(space.n, size=num_envs))
-            weights = masks / masks.sum(axis=1, keepdims=True)
-            return np.array([generator.choice(space.n, p=row) for row in weights])
-        if isinstance(space, gymnasium.spaces.MultiDiscrete):
-            return generator.integers(space.nvec, size=(num_envs, *space.nvec.shape), dtype=space.dtype)
-        if isinstance(space, gymnasium.spaces.MultiBinary):
-            return generator.integers(2, size=(num_envs, *space.shape), dtype=space.dtype)
-        raise TypeError(f"no random actions for the space {space}")
+        if isinstance(space, gymnasium.spaces.Dict):
+            return {name: draw(part, len(first), None, generator) for name, part in space.items()}
+        return draw(space, len(first), masks, generator)
+
+
+def draw(
+    space: gymnasium.Space[Any], num_envs: int, masks: np.ndarray | None, generator: np.random.Generator
+) -> np.ndarray:
+    """Return uniform actions (num_envs, ...) of a space, of those that the masks allow if there are any."""
+    if isinstance(space, gymnasium.spaces.Box):
+        actions: np.ndarray = generator.uniform(space.low, space.high, (num_envs, *space.shape)).astype(space.dtype)
+        return actions
+    if isinstance(space, gymnasium.spaces.Discrete):
+        if masks is None:
+            return np.asarray(space.start + generator.integers(space.n, size=num_envs))
+        weights = masks / masks.sum(axis=1, keepdims=True)
+        return np.array([generator.choice(space.n, p=row) for row in weights])
+    if isinstance(space, gymnasium.spaces.MultiDiscrete):
+        return generator.integers(space.nvec, size=(num_envs, *space.nvec.shape), dtype=space.dtype)
+    if isinstance(space, gymnasium.spaces.MultiBinary):
+        return generator.integers(2, size=(num_envs, *space.shape), dtype=space.dtype)
+    raise TypeError(f"no random actions for the space {space}")
 
 
 class RandomLearner:

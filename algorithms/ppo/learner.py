@@ -11,8 +11,7 @@ from stable_baselines3.common.utils import set_random_seed
 from stable_baselines3.common.vec_env import VecEnv
 
 from ... import UserError
-from ...envs.batched import BatchedEnv
-from ...envs.stable_baselines_adapter import StableBaselinesAdapter
+from ...envs.stable_baselines_adapter import AnyVectorEnv, StableBaselinesAdapter
 from ..stable_baselines import StableBaselinesLearner, normalized
 from .config import PPOConfig
 from .policies import ActorCritic
@@ -27,7 +26,7 @@ OPTIMIZERS: dict[str, dict[str, Any]] = {
 COSINE_END = 1e-6
 
 
-def build_ppo(config: PPOConfig, environment: BatchedEnv, *, seed: int, device: str) -> StableBaselinesLearner:
+def build_ppo(config: PPOConfig, environment: AnyVectorEnv, *, seed: int, device: str) -> StableBaselinesLearner:
     """Build the learner; the global random states of NumPy and torch are seeded, as stable-baselines3 draws from them.
 
     Raises
@@ -89,7 +88,7 @@ class GroupedPPO(PPO):
             self.logger.record("train/critic_learning_rate", groups[1]["lr"])
 
 
-def check_actions(config: PPOConfig, environment: BatchedEnv) -> None:
+def check_actions(config: PPOConfig, environment: AnyVectorEnv) -> None:
     """Refuse options of a Gaussian policy where actions are not continuous, or too few to be normalised."""
     space = environment.single_action_space
     continuous = isinstance(space, Box)
@@ -104,7 +103,7 @@ def check_actions(config: PPOConfig, environment: BatchedEnv) -> None:
         raise UserError("algo.layer_norm=all makes a single action constant: choose hidden.")
 
 
-def training_environment(config: PPOConfig, environment: BatchedEnv) -> VecEnv:
+def training_environment(config: PPOConfig, environment: AnyVectorEnv) -> VecEnv:
     """Return the environment as stable-baselines3 sees it, with the normalisers that the options ask for."""
     adapter: VecEnv = StableBaselinesAdapter(environment)
     if not config.bootstrap_truncated:
@@ -129,7 +128,7 @@ def policy_keywords(config: PPOConfig) -> dict[str, Any]:
     }
 
 
-def rollout_keywords(config: PPOConfig, environment: BatchedEnv) -> dict[str, Any]:
+def rollout_keywords(config: PPOConfig, environment: AnyVectorEnv) -> dict[str, Any]:
     """Return class and keywords of the rollout buffer; none, hence the library's own, where nothing is shaped."""
     if not config.standardize_reward and config.advantage_limit is None:
         return {}

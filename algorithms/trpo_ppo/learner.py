@@ -6,8 +6,8 @@ import torch
 from gymnasium import spaces
 from stable_baselines3.common.utils import set_random_seed
 
-from ...envs.batched import BatchedEnv, State
-from ...envs.stable_baselines_adapter import StableBaselinesAdapter
+from ...envs.batched import State
+from ...envs.stable_baselines_adapter import AnyVectorEnv, StableBaselinesAdapter
 from ..masked_ppo.policies import MaskedActorCritic
 from ..ppo.learner import ACTIVATIONS
 from ..ppo.policies import ActorCritic
@@ -16,7 +16,7 @@ from .algorithm import TRPOPPO
 from .config import TRPOPPOConfig
 
 
-def build_trpo_ppo(config: TRPOPPOConfig, environment: BatchedEnv, *, seed: int, device: str) -> "TRPOPPOLearner":
+def build_trpo_ppo(config: TRPOPPOConfig, environment: AnyVectorEnv, *, seed: int, device: str) -> "TRPOPPOLearner":
     """Build the learner; the global random states of NumPy and torch are seeded, as stable-baselines3 draws from them.
 
     Raises

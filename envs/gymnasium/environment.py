@@ -69,6 +69,7 @@ class GymnasiumVectorEnv(BatchedEnv):
         )
         # Algorithms count discrete actions from zero.
         self.first_action = int(first.action_space.start) if isinstance(first.action_space, spaces.Discrete) else 0
+        self.horizon = None if first.spec is None else first.spec.max_episode_steps
         self.observations: list[Any] = [None] * num_envs
         self.played: list[list[Any]] = [[] for _ in range(num_envs)]
         self.info_shapes: dict[str, tuple[int, ...]] | None = None

@@ -62,6 +62,7 @@ class KineticVectorEnv(BatchedEnv):
             action_space=gymnasium.spaces.Box(-limit, limit, (size,), np.float32),
         )
         self.answer_space = gymnasium.spaces.Box(config.low, config.high, (size,), np.float64)
+        self.horizon = config.horizon
 
     def restart(self, copies: np.ndarray) -> None:
         """Draw a steady state and p for new episodes; a potential reward costs one simulator call for each."""

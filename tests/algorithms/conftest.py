@@ -2,11 +2,14 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
+import gymnasium
 import numpy as np
 import pytest
 
+from bioppo.envs.batched import BatchedEnv, Transition
 from bioppo.training.checkpoint import read_checkpoint, write_checkpoint
 from bioppo.training.random_state import global_states, set_global_states
 
@@ -69,3 +72,68 @@ def masked_env(point_env):
             return type(self)(num_envs, seed, split, space=self.space, horizon=self.horizon)
 
     return MaskedEnv
+
+
+class RopeEnv(BatchedEnv):
+    """Agents pull one knot of a rope along a line, each towards a place of its own, and pay for pulling.
+
+    The agent called ``both`` pulls with two hands; every one sees the knot and the time that is left.
+    """
+
+    places = MappingProxyType({"left": -1.0, "right": 2.0, "both": 0.5})
+
+    def __init__(self, num_envs=3, seed=0, split="train", *, agents=("left", "right"), horizon=8, truncates=False):
+        self.agents = tuple(agents)
+        self.horizon = horizon
+        self.truncates = truncates
+        observations = {name: gymnasium.spaces.Box(-50.0, 50.0, (2,), np.float32) for name in agents}
+        actions = {name: gymnasium.spaces.Box(-1.0, 1.0, (2 if name == "both" else 1,), np.float32) for name in agents}
+        several = len(agents) > 1
+        super().__init__(
+            num_envs=num_envs,
+            seed=seed,
+            split=split,
+            observation_space=gymnasium.spaces.Dict(observations) if several else observations[agents[0]],
+            action_space=gymnasium.spaces.Dict(actions) if several else actions[agents[0]],
+        )
+
+    def restart(self, copies):
+        self.state.setdefault("x", np.zeros(self.num_envs))
+        self.state.setdefault("wind", np.zeros((self.num_envs, self.horizon)))
+        for copy in copies:
+            self.state["x"][copy] = self.generators[copy].uniform(-2, 2)
+            self.state["wind"][copy] = self.generators[copy].normal(0, 0.1, self.horizon)
+
+    def advance(self, actions):
+        self.simulator_calls += self.num_envs
+        by_agent = actions if len(self.agents) > 1 else {self.agents[0]: actions}
+        pulls = [np.asarray(by_agent[name], dtype=np.float64).sum(axis=1) for name in self.agents]
+        step = self.state["elapsed_steps"]
+        self.state["x"] = 0.9 * self.state["x"] + 0.5 * sum(pulls) + self.state["wind"][range(self.num_envs), step - 1]
+        rewards = [
+            -np.abs(self.state["x"] - self.places[name]) - 0.1 * pull**2
+            for name, pull in zip(self.agents, pulls, strict=True)
+        ]
+        over = step >= self.horizon
+        never = np.zeros(self.num_envs, dtype=bool)
+        reward = np.stack(rewards, axis=1) if len(self.agents) > 1 else rewards[0]
+        ends = (never, over) if self.truncates else (over, never)
+        return Transition(reward, *ends, {"x": self.state["x"].copy()})
+
+    def observe(self):
+        left = 1.0 - self.state["elapsed_steps"] / self.horizon
+        seen = np.stack([self.state["x"], left], axis=1).astype(np.float32)
+        return {name: seen.copy() for name in self.agents} if len(self.agents) > 1 else seen
+
+    def idle_action(self):
+        idle = {name: np.zeros(2 if name == "both" else 1) for name in self.agents}
+        return idle if len(self.agents) > 1 else idle[self.agents[0]]
+
+    def sibling(self, num_envs, seed, split):
+        return type(self)(num_envs, seed, split, agents=self.agents, horizon=self.horizon, truncates=self.truncates)
+
+
+@pytest.fixture
+def rope_env():
+    """Return a function that makes a small community: agents that pull one rope."""
+    return RopeEnv

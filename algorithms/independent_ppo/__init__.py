@@ -1,0 +1,1 @@
+"""Several learners in one community: a PPO for each agent, trained together."""
