@@ -12,6 +12,7 @@ from bioppo.algorithms.trpo_ppo.config import TRPOPPOConfig
 from bioppo.cli.main import COMMANDS, main
 from bioppo.configs.option import option_table
 from bioppo.envs.kinetic.config import KineticConfig
+from bioppo.envs.perturbation.config import PerturbationConfig
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -20,11 +21,18 @@ TABLES = {
     "docs/runs.md": PPOConfig,
     "docs/trpo_ppo.md": TRPOPPOConfig,
     "docs/masked_ppo.md": MaskedPPOConfig,
+    "docs/perturbation.md": PerturbationConfig,
 }
 
 
 def blocks(page, language):
     return re.findall(rf"^```{language}\n(.*?)^```$", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+
+
+def outputs(page):
+    """What stands right below Python examples as their output."""
+    pattern = r"^```python\n(?:(?!^```).*\n)*```\n\n```text\n((?:(?!^```).*\n)*)```$"
+    return re.findall(pattern, page.read_text(), flags=re.MULTILINE)
 
 
 def commands():
@@ -44,7 +52,10 @@ def test_python_examples_run(page, capsys):
     names = {}
     for block in blocks(page, "python"):
         exec(compile(block, str(page), "exec"), names)
-    assert capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert printed
+    for shown in outputs(page):
+        assert shown in printed
 
 
 def test_there_are_commands_to_test():
