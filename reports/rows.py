@@ -11,7 +11,7 @@ from .columns import Column
 from .records import POLICIES, Metric, RunRecord
 from .statistics import bootstrap_interval, interquartile_mean
 from .study import Study
-from .variants import TASK_KEYS, Variant, canonical
+from .variants import Variant, canonical, is_task_key
 
 # A baseline measured twice for one task and seed ought to score the same; machines may differ by rounding.
 BASELINE_TOLERANCE = 1e-6
@@ -147,7 +147,7 @@ def tasks(found: Iterable[Variant]) -> list[tuple[Variant, ...]]:
     groups: dict[str, list[Variant]] = {}
     for variant in found:
         config = identity(variant.runs[0].config)
-        task = canonical({key: value for key, value in config.items() if key.startswith(TASK_KEYS)})
+        task = canonical({key: value for key, value in config.items() if is_task_key(key)})
         groups.setdefault(task, []).append(variant)
     return [tuple(members) for members in groups.values()]
 
@@ -176,7 +176,7 @@ def baseline_row(agent: str, members: Sequence[Variant], metrics: Iterable[Metri
         label=f"{agent} ({task})" if task else agent,
         role="baseline",
         env_name=members[0].env_name,
-        settings={key: value for key, value in members[0].settings.items() if key.startswith(TASK_KEYS)},
+        settings={key: value for key, value in members[0].settings.items() if is_task_key(key)},
         cells={(agent, metric.name): Cell(scores(runs, agent, metric)) for metric in metrics},
         finished=tuple(dict.fromkeys(run.seed for run in runs if agent in run.baselines)),
     )

@@ -16,6 +16,9 @@ from .records import RunRecord, Status
 # What makes two runs the same task: their baselines are then the same.
 TASK_KEYS = ("env.", "evaluation.")
 
+# Of these, what decides when policies are looked at, and not how they or the baselines score.
+SCHEDULE_KEYS = ("evaluation.every", "evaluation.baselines")
+
 # Written as their value alone in a label: "ppo" and not "name=ppo".
 NAME_KEYS = ("env.name", "algo.name")
 
@@ -93,7 +96,7 @@ def variants(runs: Sequence[RunRecord]) -> list[Variant]:
     automatic = [
         label or config["algo.name"] for label, config in zip(described(configs, differing), configs, strict=True)
     ]
-    task_keys = [[key for key in some if key.startswith(TASK_KEYS)] for some in differing]
+    task_keys = [[key for key in some if is_task_key(key)] for some in differing]
     keys = [key for key in key_order(configs) if any(key in some for some in differing)]
     found = [
         Variant(label, {key: config[key] for key in keys if key in config}, members, task)
@@ -102,6 +105,11 @@ def variants(runs: Sequence[RunRecord]) -> list[Variant]:
         )
     ]
     return sorted(found, key=lambda variant: natural_order(variant, keys))
+
+
+def is_task_key(key: str) -> bool:
+    """Say whether a dotted key decides what agents and baselines are measured on."""
+    return key.startswith(TASK_KEYS) and key not in SCHEDULE_KEYS
 
 
 def given_name(run: RunRecord) -> str:

@@ -2,6 +2,7 @@ import pytest
 
 from bioppo import UserError
 from bioppo.reports.records import find_runs
+from bioppo.reports.rows import tasks
 from bioppo.reports.variants import natural, variants, written
 
 
@@ -109,6 +110,14 @@ def test_the_task_of_a_variant_is_its_environment_and_evaluation(study):
         ("horizon=5, learning_rate=0.0003", "horizon=5"),
         ("horizon=10, learning_rate=1", "horizon=10"),
     ]
+
+
+def test_when_policies_are_looked_at_makes_no_other_task(study):
+    study.run("a", evaluation={"episodes": 100, "every": 10})
+    study.run("b", evaluation={"episodes": 100, "every": 20})
+    found = variants(find_runs(study.path))
+    assert [(variant.label, variant.task) for variant in found] == [("every=10", ""), ("every=20", "")]
+    assert len(tasks(found)) == 1
 
 
 @pytest.mark.parametrize(
