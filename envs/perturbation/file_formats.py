@@ -53,7 +53,10 @@ def open_cells(
 ) -> Iterator[CellFile]:
     """Open a file of cells by its kind; what cannot be read raises :class:`UserError`."""
     if not path.exists():
-        raise UserError(f"{path} does not exist: give an .h5ad, a 10x .h5, a folder with matrix.mtx, or an .npz.")
+        raise UserError(
+            f"{path} does not exist: give an .h5ad, a 10x .h5, a folder with matrix.mtx, or an .npz with env.data.path "
+            "(env.data.control_file)."
+        )
     if layer is not None and path.suffix != ".h5ad":
         raise UserError(f"layer={layer}: {path} is no .h5ad and has no layers, so leave layer out.")
     if path.is_dir():

@@ -253,6 +253,15 @@ def test_predictions_are_measured_on_test_and_training_cells(tmp_path, monkeypat
     assert result["last/displacement_mse"] > 0
 
 
+def test_a_study_without_its_file_says_where_to_name_one(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("BIOPPO_PERTURBATION_DATA", raising=False)
+    assert main(["sweep", "study=perturbation_table7", "+ablation/perturbation_displacement=ppo", "seed=42"]) != 0
+    error = capsys.readouterr().err
+    assert "data/kang2018_pbmc_subset.h5ad does not exist" in error
+    assert "with env.data.path" in error
+
+
 def test_variants_are_named_after_their_files():
     assert stems(None, "/where/cells.h5ad", None) == "cells"
     assert stems("vcc2025_h1", None, None) == "vcc2025_h1"
