@@ -1,34 +1,273 @@
-"""One standard form with its solvers: answers for many copies."""
+"""One standard form with its solvers and its known bases: answers for many copies at once."""
+
+import logging
+import os
+import tempfile
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+
+from .basis import BasisError, Ray, build_basis, find_ray, flux_matrix
+from .basis_cache import UNKNOWN, BasisCache
 from .glpk_engine import GlpkSimplex
 from .highs_engine import HighsSimplex
-from .standard_form import FloatArray, StandardForm
+from .simplex import FloatArray, Simplex, SimplexAnswer, SolverError
+from .standard_form import StandardForm
+
+GENOME_SCALE = 200
+"""Metabolites above which HiGHS is faster than GLPK, and a basis costs more than it saves."""
+MAX_BASES = {False: 4096, True: 256}
+WINDOW = 1000
+LEAST_HIT_RATE = 0.8
+"""Of the last ``WINDOW`` programs; with less, simplex runs alone are faster than a search before them."""
+CROSSED = -(2**31)
+"""Place of a copy with a lower bound above its upper one."""
+OTHER = {"glpk": "highs", "highs": "glpk"}
+CHECK_STRIDE = 7919
+BALANCED = 1e-6
+WITHIN = 1e-7
+AGREES = 1e-7
+
+logger = logging.getLogger(__name__)
+
+
+class LinearProgramError(RuntimeError):
+    """Solvers fail or contradict each other; the bounds lie in ``file`` (NPZ), and the message says so."""
+
+    def __init__(self, reason: str, lower: FloatArray, upper: FloatArray) -> None:
+        handle, self.file = tempfile.mkstemp(prefix="bioppo-linear-program-", suffix=".npz")
+        os.close(handle)
+        np.savez(self.file, lower=lower, upper=upper)
+        super().__init__(f"{reason}; the bounds are in {self.file}")
+
+
+@dataclass(slots=True, eq=False)
+class Answers:
+    """For K copies: where each answer is (`BasisCache`), whether there is one, growth and tracked fluxes, all fluxes."""
+
+    place: NDArray[np.intp]
+    feasible: NDArray[np.bool_]
+    outputs: FloatArray
+    fluxes: FloatArray | None
 
 
 class FormSolver:
+    """Answers of one standard form; see :class:`.linear_program.LinearProgram` for the options."""
+
     def __init__(self, form: StandardForm, *, solver: str, max_bases: int | None, cross_check: float) -> None:
         self.form = form
-        small = form.shape[0] <= 200
-        self.simplex = (
-            GlpkSimplex(form) if solver == "glpk" or (solver in ("auto", "cache") and small) else HighsSimplex(form)
-        )
+        large = form.shape[0] > GENOME_SCALE
+        self.engine = solver if solver in ("glpk", "highs") else ("highs" if large else "glpk")
+        self.uses_cache = solver == "cache" or (solver == "auto" and not large)
+        self.may_switch_off = solver == "auto"
+        self.cross_check = cross_check
+        limit = MAX_BASES[large] if max_bases is None else max_bases
+        self.cache = BasisCache(1 + 2 * len(form.varying), form.reported_of_columns.shape[0], limit)
+        self.counts = dict.fromkeys(("solved", "hits", "misses", "proofs", "checked", "unstored"), 0)
+        self._window = [0, 0]
+        self._due = 0.0
+        self._forget_handles()
 
-    def solve(self, lower, upper, *, last=None, all_fluxes=False):
-        from .linear_program import Solution
+    def _forget_handles(self) -> None:
+        self._simplex: dict[str, Simplex] = {}
+        self._flux_matrices: dict[int, FloatArray] = {}
 
-        form = self.form
-        count = len(lower)
-        growth = np.full(count, np.nan)
-        feasible = np.zeros(count, dtype=bool)
-        fluxes = np.zeros((count, form.flux_of_columns.shape[0]))
-        inputs = form.bound_inputs(lower, upper)
-        for copy in range(count):
-            if not np.all(lower[copy] <= upper[copy]):
+    def __getstate__(self) -> dict[str, Any]:
+        return {key: value for key, value in self.__dict__.items() if key not in ("_simplex", "_flux_matrices")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._forget_handles()
+
+    def solve(
+        self,
+        lower: FloatArray,
+        upper: FloatArray,
+        *,
+        last: NDArray[np.intp] | None = None,
+        all_fluxes: bool = False,
+    ) -> Answers:
+        """Return the answers within bounds of the varying reactions, ``(K, n_varying)``; NaN is nowhere feasible."""
+        self.counts["solved"] += len(lower)
+        ordered = lower <= upper
+        crossed = None if ordered.all() else np.flatnonzero(~ordered.all(axis=1))
+        inputs = self.form.bound_inputs(lower, upper)
+        if crossed is not None:
+            inputs[crossed] = 0.0
+        if self.uses_cache:
+            place, outputs = self.cache.find(inputs, last)
+            if crossed is not None:
+                place[crossed] = CROSSED
+            hits = place != UNKNOWN
+        else:
+            place = np.full(len(inputs), UNKNOWN, dtype=np.intp)
+            if crossed is not None:
+                place[crossed] = CROSSED
+            outputs = np.zeros((len(inputs), self.form.reported_of_columns.shape[0]))
+            hits = None
+        misses = self.counts["misses"]
+        direct = self._solve_misses(inputs, place, outputs)
+        feasible = place >= 0
+        feasible[[copy for copy, columns in direct.items() if columns is not None]] = True
+        outputs[~feasible] = 0.0
+        if hits is not None:
+            self._check(inputs, hits, feasible, outputs)
+            self._count(len(inputs), misses=self.counts["misses"] - misses, place=place)
+        if crossed is not None:
+            place[crossed] = UNKNOWN
+        fluxes = self._all_fluxes(inputs, place, direct) if all_fluxes else None
+        return Answers(place, feasible, outputs, fluxes)
+
+    def prove(self, lower: FloatArray, upper: FloatArray) -> Ray | None:
+        """Return a proof that bounds ``(n_varying,)`` leave nothing feasible, or None."""
+        inputs = self.form.bound_inputs(lower[None], upper[None])[0]
+        return self._run(inputs, proof=True)[1]
+
+    def _solve_misses(
+        self, inputs: FloatArray, place: NDArray[np.intp], outputs: FloatArray
+    ) -> dict[int, FloatArray | None]:
+        """Solve what no known basis answers; return columns, None where infeasible, of copies whose basis is not kept."""
+        direct: dict[int, FloatArray | None] = {}
+        pending = np.flatnonzero(place == UNKNOWN)
+        while len(pending):
+            copy = int(pending[0])
+            self.counts["misses"] += 1
+            answer, ray = self._run(inputs[copy], proof=self.uses_cache)
+            if self.uses_cache:
+                self._keep(answer, ray, inputs, pending, place, outputs)
+            if place[copy] == UNKNOWN:
+                direct[copy] = answer.columns
+                if answer.columns is not None:
+                    outputs[copy] = self.form.reported_of_columns @ answer.columns
+            pending = pending[1:]
+            pending = pending[place[pending] == UNKNOWN]
+        return direct
+
+    def _keep(
+        self,
+        answer: SimplexAnswer,
+        ray: Ray | None,
+        inputs: FloatArray,
+        pending: NDArray[np.intp],
+        place: NDArray[np.intp],
+        outputs: FloatArray,
+    ) -> None:
+        """Add what a simplex run found to the known bases and proofs, and answer all pending copies that it fits."""
+        if answer.columns is None:
+            if ray is not None:
+                number = self.cache.add_ray(ray)
+                self.cache.try_rays(pending, inputs, place)
+                if place[pending[0]] == UNKNOWN:
+                    place[pending[0]] = number
+            return
+        try:
+            basis = build_basis(self.form, answer.status, inputs[pending[0]])
+        except BasisError as error:
+            self.counts["unstored"] += 1
+            logger.debug("A basis is not kept: %s.", error)
+            return
+        self.cache.try_basis(self.cache.add_basis(basis), pending, inputs, place, outputs)
+
+    def _run(self, inputs: FloatArray, *, proof: bool) -> tuple[SimplexAnswer, Ray | None]:
+        """Solve one copy by the simplex, cold or by the other solver where that fails; prove an infeasible verdict."""
+        lower, upper = self.form.column_bounds(inputs)
+        reasons, refused = [], None
+        for engine, cold in ((self.engine, False), (self.engine, True), (OTHER[self.engine], True)):
+            simplex = self._engine(engine)
+            if cold:
+                simplex.restart()
+            try:
+                answer = simplex.solve(lower, upper)
+            except SolverError as error:
+                reasons.append(str(error))
                 continue
-            answer = self.simplex.solve(*form.column_bounds(inputs[copy]))
-            if answer.columns is not None:
-                feasible[copy] = True
-                fluxes[copy] = form.flux_of_columns @ answer.columns
-                growth[copy] = fluxes[copy, form.objective]
-        return Solution(growth, feasible, fluxes[:, form.tracked], np.full(count, -1), fluxes if all_fluxes else None)
+            if answer.columns is None:
+                ray = find_ray(self.form, answer.status, inputs, answer.ray) if proof else None
+                if ray is not None or not proof:
+                    return answer, ray
+                refused = answer
+            elif self._is_solution(answer.columns, lower, upper):
+                return answer, None
+            else:
+                reasons.append(f"{engine} leaves its bounds")
+        if refused is not None:
+            # All agree that there is no point, though none can prove it beyond rounding.
+            return refused, None
+        raise LinearProgramError(f"No solver solves a linear program ({'; '.join(reasons)})", lower, upper)
+
+    def _is_solution(self, columns: FloatArray, lower: FloatArray, upper: FloatArray) -> bool:
+        below = columns < lower - WITHIN * (1.0 + np.abs(lower))
+        above = columns > upper + WITHIN * (1.0 + np.abs(upper))
+        return not below.any() and not above.any() and bool(np.abs(self.form.matrix @ columns).max() <= BALANCED)
+
+    def _engine(self, name: str) -> Simplex:
+        if name not in self._simplex:
+            self._simplex[name] = GlpkSimplex(self.form) if name == "glpk" else HighsSimplex(self.form)
+        return self._simplex[name]
+
+    def _check(
+        self, inputs: FloatArray, hits: NDArray[np.bool_], feasible: NDArray[np.bool_], outputs: FloatArray
+    ) -> None:
+        """Solve a share of the cache's answers again, cold and by HiGHS."""
+        self._due += self.cross_check * np.count_nonzero(hits)
+        if self._due < 1.0:
+            return
+        copies = np.flatnonzero(hits)
+        chosen = copies[(np.arange(int(self._due)) * CHECK_STRIDE + self.counts["checked"]) % len(copies)]
+        self._due -= len(chosen)
+        checker = self._simplex.setdefault("checker", HighsSimplex(self.form))
+        for copy in chosen:
+            self.counts["checked"] += 1
+            lower, upper = self.form.column_bounds(inputs[copy])
+            checker.restart()
+            answer = checker.solve(lower, upper, levels=self.form.n_growth_levels)
+            growth = None if answer.columns is None else float((self.form.reported_of_columns @ answer.columns)[0])
+            if growth is None and feasible[copy]:
+                # HiGHS may draw the line between almost and not feasible elsewhere within the tolerance.
+                answer = checker.solve(
+                    lower - WITHIN * (1.0 + np.abs(lower)), upper + WITHIN * (1.0 + np.abs(upper)), levels=1
+                )
+                if answer.columns is not None:
+                    continue
+            found = float(outputs[copy, 0]) if feasible[copy] else None
+            if (growth is None) != (found is None) or (
+                growth is not None and found is not None and abs(growth - found) > AGREES
+            ):
+                raise LinearProgramError(
+                    f"A known basis gives growth {found} where HiGHS finds {growth} (None: infeasible)", lower, upper
+                )
+
+    def _count(self, count: int, *, misses: int, place: NDArray[np.intp]) -> None:
+        """Note how many copies a known basis or proof answered; the cache goes off where that is too rarely the case."""
+        self.counts["hits"] += count - misses
+        self.counts["proofs"] += int(np.count_nonzero((place <= -2) & (place != CROSSED)))
+        if not self.may_switch_off:
+            return
+        self._window[0] += count
+        self._window[1] += count - misses
+        if self._window[0] >= WINDOW:
+            if self._window[1] < LEAST_HIT_RATE * self._window[0]:
+                self.uses_cache = False
+                logger.info(
+                    "Known bases answered %d of the last %d linear programs: solve all of them by %s.",
+                    self._window[1],
+                    self._window[0],
+                    self.engine,
+                )
+            self._window = [0, 0]
+
+    def _all_fluxes(
+        self, inputs: FloatArray, place: NDArray[np.intp], direct: dict[int, FloatArray | None]
+    ) -> FloatArray:
+        fluxes = np.zeros((len(inputs), self.form.flux_of_columns.shape[0]))
+        for number in set(place[place >= 0].tolist()):
+            if number not in self._flux_matrices:
+                self._flux_matrices[number] = flux_matrix(self.form, self.cache.bases[number])
+            copies = place == number
+            fluxes[copies] = inputs[copies] @ self._flux_matrices[number]
+        for copy, columns in direct.items():
+            if columns is not None:
+                fluxes[copy] = self.form.flux_of_columns @ columns
+        return fluxes

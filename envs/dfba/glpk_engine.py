@@ -9,7 +9,18 @@ from typing import Any
 import numpy as np
 import swiglpk as glpk
 
-from .simplex import AT_LOWER, AT_UPPER, AT_ZERO, BASIC, FEASIBILITY, ZERO_COST, FloatArray, SimplexAnswer, SolverError
+from .simplex import (
+    AT_LOWER,
+    AT_UPPER,
+    AT_ZERO,
+    BASIC,
+    FEASIBILITY,
+    INFINITE,
+    ZERO_COST,
+    FloatArray,
+    SimplexAnswer,
+    SolverError,
+)
 from .standard_form import StandardForm
 from .tie_break import Level
 
@@ -131,7 +142,7 @@ class GlpkSimplex:
         return np.array(status, dtype=np.int8)
 
     def _set_bounds(self, column: int, lower: float, upper: float) -> None:
-        low, high = np.isfinite(lower), np.isfinite(upper)
+        low, high = lower > -INFINITE, upper < INFINITE
         if low and high:
             kind = glpk.GLP_FX if lower == upper else glpk.GLP_DB
         else:

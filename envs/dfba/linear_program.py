@@ -8,12 +8,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ... import UserError
-from .form_solver import FormSolver
+from .form_solver import Answers, FormSolver, LinearProgramError
 from .model import FluxModel
 from .standard_form import FloatArray, build_form
 from .tie_break import TIE_BREAKS
 
 SOLVERS = ("auto", "cache", "highs", "glpk")
+UNBOUNDED = 1e30
+"""Stands for an infinite bound, which would make 0 times it not a number; solvers take 1e20 for infinite."""
+TIED = 1e-7
+MOST_PROOFS = 200
+SMALLER, LEAST_FACTOR = 1.0 - 1e-9, 1e-9
+NEGLIGIBLE = 1e-12
 
 
 @dataclass(slots=True, eq=False)
@@ -96,7 +102,14 @@ class LinearProgram:
         self.actions, self.named = tuple(actions), tuple(named)
         self.tie_break, self.report_ties = tie_break, report_ties
         self._options: dict[str, Any] = {"solver": solver, "max_bases": max_bases, "cross_check": cross_check}
+        self.maintenance = tuple(
+            reaction
+            for reaction in range(len(model.reactions))
+            if model.lower[reaction] > 0.0 and reaction not in self.varying
+        )
         self._main = self._solver()
+        self._relaxed: FormSolver | None = None
+        self._probes = [self._solver(probe=sign) for sign in (1.0, -1.0)] if report_ties else []
 
     def _solver(self, **form: Any) -> FormSolver:
         built = build_form(
@@ -110,6 +123,18 @@ class LinearProgram:
         )
         return FormSolver(built, **self._options)
 
+    @property
+    def statistics(self) -> dict[str, float]:
+        """Of all calls: programs solved, hits of known bases and proofs, misses, hit rate, bases and proofs kept."""
+        counts = self._main.counts
+        asked = counts["hits"] + counts["misses"]
+        return {
+            **counts,
+            "hit_rate": counts["hits"] / asked if asked else 0.0,
+            "bases": len(self._main.cache.bases),
+            "rays": len(self._main.cache.rays),
+        }
+
     def solve(
         self, lower: FloatArray, upper: FloatArray, *, last: NDArray[np.intp] | None = None, all_fluxes: bool = False
     ) -> Solution:
@@ -118,11 +143,109 @@ class LinearProgram:
         ``last`` is ``basis`` of the copies' last solution, which saves a search and changes no result.
         """
         lower, upper = self._checked(lower, upper)
-        return self._main.solve(lower, upper, last=last, all_fluxes=all_fluxes)
+        solution = self._solution(self._main.solve(lower, upper, last=last, all_fluxes=all_fluxes))
+        if self.report_ties:
+            solution.tied = self._tied(lower, upper)
+        return solution
+
+    def relax_maintenance(
+        self, lower: FloatArray, upper: FloatArray, *, all_fluxes: bool = False
+    ) -> tuple[Solution, FloatArray]:
+        """Return the optima where the model's own positive lower bounds, such as maintenance, may be missed.
+
+        First the sum of what is missed is minimised, then growth maximised, then ties settled as in `solve`. The second
+        array is the share of the demanded sum that is missed, in [0, 1], ``(K,)``; NaN where still infeasible.
+        """
+        lower, upper = self._checked(lower, upper)
+        if self._relaxed is None:
+            self._relaxed = self._solver(relaxed=self.maintenance)
+        answers = self._relaxed.solve(lower, upper, all_fluxes=all_fluxes)
+        demanded = self.model.lower[list(self.maintenance)]
+        met = answers.outputs[:, 1 + len(self.tracked) :]
+        missed = np.maximum(demanded - met, 0.0).sum(axis=1) / (demanded.sum() or 1.0)
+        return self._solution(answers), np.where(answers.feasible, missed, np.nan)
+
+    def action_factor(
+        self, lower: FloatArray, upper: FloatArray, forced: NDArray[np.bool_], *, last: NDArray[np.intp] | None = None
+    ) -> FloatArray:
+        """Return the largest common factor of forced secretions that is feasible, ``(K,)``, in [0, 1].
+
+        ``max theta`` with ``v_r >= theta l_r`` for every positive lower bound that ``forced`` ``(K, n_varying)`` marks.
+        NaN where the program is infeasible without them too.
+
+        A proof of infeasibility is linear in theta; where it vanishes is the next, smaller candidate, and the first
+        feasible one is the largest.
+        """
+        lower, upper = self._checked(lower, upper)
+        forced = forced & (lower > 0.0)
+        factor = np.ones(len(lower))
+        pending = np.arange(len(lower))
+        for _ in range(MOST_PROOFS):
+            scaled = np.where(forced[pending], factor[pending, None] * lower[pending], lower[pending])
+            answers = self._main.solve(scaled, upper[pending], last=None if last is None else last[pending])
+            last = None
+            pending = pending[~answers.feasible]
+            if not len(pending):
+                return factor
+            places = answers.place[~answers.feasible]
+            for copy, place in zip(pending.tolist(), places.tolist(), strict=True):
+                factor[copy] = self._next_factor(lower[copy], upper[copy], forced[copy], factor[copy], place)
+            pending = pending[~np.isnan(factor[pending])]
+        raise LinearProgramError("No common factor of forced secretions was found", lower[pending], upper[pending])
+
+    def _next_factor(
+        self, lower: FloatArray, upper: FloatArray, forced: NDArray[np.bool_], factor: float, place: int
+    ) -> float:
+        """Return where a proof that ``factor`` is too large ends, NaN where it holds without the forced secretions."""
+        if factor == 0.0:
+            return float("nan")
+        none = np.where(forced, 0.0, lower)
+        ray = self._main.cache.rays[-2 - place] if place <= -2 else None
+        if ray is None:
+            ray = self._main.prove(np.where(forced, factor * lower, lower), upper)
+        if ray is None:
+            return factor * SMALLER if factor > LEAST_FACTOR else 0.0
+        ends = self._main.form.bound_inputs(np.stack([none, np.where(forced, lower, none)]), np.stack([upper, upper]))
+        without, whole = (ends @ ray.row).tolist()
+        if without <= 0.0 or whole >= without:
+            return 0.0
+        smaller = without / (without - whole)
+        return float(smaller if smaller < factor else factor * SMALLER)
+
+    def blocking_bounds(self, lower: FloatArray, upper: FloatArray) -> list[tuple[str, float]]:
+        """Return the reactions whose bounds ``(n_varying,)`` together leave nothing feasible, and those bounds.
+
+        They are the forced fluxes in a proof of infeasibility, the most demanding first; empty where there is none.
+        """
+        ray = self._main.prove(np.asarray(lower, dtype=np.float64), np.asarray(upper, dtype=np.float64))
+        if ray is None:
+            return []
+        form = self._main.form
+        low, high = form.column_bounds(form.bound_inputs(lower[None], upper[None])[0])
+        bound = np.where(ray.directions > 0.0, high, low)
+        share = ray.directions * bound
+        reactions = form.flux_of_columns.tocoo()
+        of_column = dict(
+            zip(reactions.col.tolist(), zip(reactions.row.tolist(), reactions.data.tolist(), strict=True), strict=True)
+        )
+        blocking = [int(column) for column in np.argsort(share) if share[column] < -NEGLIGIBLE]
+        return [(self.model.reactions[of_column[j][0]], of_column[j][1] * float(bound[j])) for j in blocking]
+
+    def _tied(self, lower: FloatArray, upper: FloatArray) -> NDArray[np.bool_]:
+        """Whether the first and the last optimum in the order of the tracked fluxes differ: then some flux is open."""
+        first, last = (probe.solve(lower, upper) for probe in self._probes)
+        difference = np.abs(first.outputs - last.outputs)
+        return np.asarray(first.feasible & np.any(difference > TIED, axis=1))
+
+    def _solution(self, answers: Answers) -> Solution:
+        outputs = answers.outputs
+        growth = np.where(answers.feasible, outputs[:, 0], np.nan)
+        exchange = outputs[:, 1 : 1 + len(self.tracked)]
+        return Solution(growth, answers.feasible, exchange, answers.place, answers.fluxes)
 
     def _checked(self, lower: FloatArray, upper: FloatArray) -> tuple[FloatArray, FloatArray]:
         lower, upper = np.asarray(lower, dtype=np.float64), np.asarray(upper, dtype=np.float64)
         expected = (len(lower), len(self.varying))
         if lower.shape != expected or upper.shape != expected:
             raise ValueError(f"bounds of shape {lower.shape} and {upper.shape} for {len(self.varying)} reactions")
-        return lower, upper
+        return np.maximum(lower, -UNBOUNDED), np.minimum(upper, UNBOUNDED)

@@ -16,6 +16,10 @@ ZERO_COST = 1e-9
 """A reduced cost below is zero: moving the column leaves the level's optimum as it is."""
 
 
+INFINITE = 1e20
+"""Bounds from here on are none."""
+
+
 class SolverError(Exception):
     """A solver gave neither an optimum nor a proof that there is none; the message says what it gave."""
 

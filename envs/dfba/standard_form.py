@@ -31,8 +31,8 @@ class StandardForm:
         ``(n_reactions, n_columns)``: ``v = flux_of_columns @ x``.
     lower, upper
         Bounds of columns that do not vary, ``(n_columns,)``; those of varying columns are replaced.
-    levels
-        Objectives in order, each minimised.
+    levels, n_growth_levels
+        Objectives in order, each minimised; how many there are up to and with growth.
     n_varying
         How many reactions have bounds of their own in every call.
     split_inputs, plain_inputs
@@ -40,7 +40,7 @@ class StandardForm:
     varying
         Columns whose bounds vary: secretions, uptakes, then those written in one column.
     objective, tracked
-        Positions of reactions, as in the model.
+        Positions of reactions, as in the model; relaxed ones follow the tracked ones.
     """
 
     matrix: csc_array
@@ -48,6 +48,7 @@ class StandardForm:
     lower: FloatArray
     upper: FloatArray
     levels: list[Level]
+    n_growth_levels: int
     n_varying: int
     split_inputs: IntArray
     plain_inputs: IntArray
@@ -72,6 +73,11 @@ class StandardForm:
         for number, level in enumerate(self.levels):
             matrix[list(level), number] = list(level.values())
         return matrix
+
+    @cached_property
+    def reported_of_columns(self) -> csc_array:
+        """Growth and tracked fluxes, ``(1 + n_tracked, n_columns)``."""
+        return csc_array(self.flux_of_columns.tocsr()[[self.objective, *self.tracked.tolist()]])
 
     def bound_inputs(self, lower: FloatArray, upper: FloatArray) -> FloatArray:
         """Return ``(K, 1 + 2 len(varying))``: a one, the lower and the upper bounds of all varying columns.
@@ -184,12 +190,13 @@ def build_form(
         lower=np.array(lower),
         upper=np.array(upper),
         levels=levels,
+        n_growth_levels=2 if len(relaxed) else 1,
         n_varying=len(inputs),
         split_inputs=np.flatnonzero(is_split),
         plain_inputs=np.flatnonzero(~is_split),
         varying=np.array(varying_columns, dtype=np.intp),
         objective=model.objective,
-        tracked=np.array(tracked, dtype=np.intp),
+        tracked=np.array([*tracked, *relaxed], dtype=np.intp),
     )
 
 
