@@ -13,6 +13,7 @@ GROUPS: dict[str, dict[str, str]] = {
     "env": {
         "kinetic": "bioppo.envs.kinetic.config.KineticConfig",
         "perturbation": "bioppo.envs.perturbation.config.PerturbationConfig",
+        "dfba": "bioppo.envs.dfba.config.DynamicFBAConfig",
         "gymnasium": "bioppo.envs.gymnasium.config.GymnasiumConfig",
     },
     "algo": {
@@ -21,8 +22,10 @@ GROUPS: dict[str, dict[str, str]] = {
         "trpo_ppo": "bioppo.algorithms.trpo_ppo.config.TRPOPPOConfig",
         "masked_ppo": "bioppo.algorithms.masked_ppo.config.MaskedPPOConfig",
         "independent_ppo": "bioppo.algorithms.independent_ppo.config.IndependentPPOConfig",
+        "independent_ppo_spam": "bioppo.algorithms.independent_ppo.spam_config.SpamPPOConfig",
         "random": "bioppo.algorithms.baselines.config.RandomConfig",
         "cma_es": "bioppo.algorithms.baselines.config.CMAESConfig",
+        "cem": "bioppo.algorithms.baselines.config.CEMConfig",
         "nes": "bioppo.algorithms.baselines.config.NESConfig",
         "gradient": "bioppo.envs.kinetic.search_config.GradientConfig",
         "oracle": "bioppo.envs.kinetic.search_config.OracleConfig",

@@ -31,6 +31,44 @@ class CMAESConfig(AlgorithmConfig):
 
 
 @dataclass(kw_only=True)
+class CEMConfig(AlgorithmConfig):
+    """Cross-entropy method over courses of actions: what can be reached without looking."""
+
+    kind: ClassVar[str] = "search"
+    _target_: str = option("bioppo.algorithms.baselines.cem.build_cem", "dotted name of its builder")
+    name: str = option("cem", "name of the algorithm in directories and tables")
+    knots: int = option(
+        25, "actions at equal distances over the episode, between which they are interpolated", minimum=1
+    )
+    population_size: int = option(256, "courses per iteration", minimum=2)
+    iterations: int = option(60, "iterations, unless the budget ends before", minimum=1)
+    elite: int = option(32, "best courses of an iteration, whose mean and deviation are those of the next", minimum=2)
+    episodes: int = option(1, "episodes of each course, where episodes differ", minimum=1)
+    symmetric: bool = option(False, "all agents of a community follow the same course")
+    low: float | None = option(None, "least action that is tried; null: that of the action space")
+    high: float | None = option(None, "largest action that is tried; null: that of the action space")
+    initial_std: float | None = option(
+        None, "initial standard deviation of every knot, around the middle; null: a quarter of the range", above=0
+    )
+    min_std: float = option(0.0, "the standard deviation stays above this share of the range", minimum=0)
+    smoothing: float = option(
+        1.0, "mean and deviation move this part of the way to those of the elite", above=0, maximum=1
+    )
+    answer: str = option(
+        "best",
+        "the agent is the best course so far (right where episodes are all alike), or the mean of the last elite",
+        choices=("best", "mean"),
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.elite > self.population_size:
+            raise OptionError(f"elite={self.elite}: give at most population_size={self.population_size}.")
+        if self.low is not None and self.high is not None and self.low >= self.high:
+            raise OptionError(f"low={self.low:g} and high={self.high:g}: give low < high.")
+
+
+@dataclass(kw_only=True)
 class NESConfig(AlgorithmConfig):
     """Evolution strategy over generator networks, as in RENAISSANCE (Choudhury et al. 2024)."""
 

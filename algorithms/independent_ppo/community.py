@@ -33,8 +33,8 @@ class Community:
             raise UserError(
                 f"{type(environment).__name__} has several agents: its spaces must be dictionaries by agent."
             )
-        self.observation, _ = environment.reset()
         self.outcome: tuple[Arrays, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]] | None = None
+        self.begin()
 
     @property
     def steps(self) -> np.ndarray:
@@ -42,10 +42,22 @@ class Community:
         taken: np.ndarray = self.environment.state["elapsed_steps"]
         return taken.copy()
 
-    def step(self, actions: Mapping[str, Any]) -> None:
-        """Take one step with the actions of all agents."""
+    def begin(self) -> None:
+        """Begin a new episode in every copy."""
+        self.observation, _ = self.environment.reset()
+
+    def step(self, actions: Mapping[str, Any]) -> np.ndarray:
+        """Take one step with the actions of all agents; return which copies ended, (num_envs,) bool."""
         self.outcome = self.environment.step(dict(actions) if self.several else actions[self.agents[0]])
         self.observation = self.outcome[0]
+        ended: np.ndarray = self.outcome[2] | self.outcome[3]
+        return ended
+
+    def reward(self, agent: str) -> np.ndarray:
+        """Return what an agent's last step earned, (num_envs,)."""
+        assert self.outcome is not None
+        reward = self.outcome[1]
+        return reward[:, self.agents.index(agent)] if self.several else reward
 
     def spaces(self, agent: str) -> tuple[spaces.Space[Any], spaces.Space[Any]]:
         """Return observation and action space of one copy of an agent."""
@@ -94,9 +106,9 @@ class CommunityPart(VectorEnv[Any, Any, Any]):
         assert community.outcome is not None
         if not community.several:
             return community.outcome
-        observation, reward, terminated, truncated, info = community.outcome
+        observation, _, terminated, truncated, info = community.outcome
         count = len(self.names)
-        rewards = np.concatenate([reward[:, community.agents.index(name)] for name in self.names])
+        rewards = np.concatenate([community.reward(name) for name in self.names])
         mine: dict[str, Any] = {}
         if "final_obs" in info:
             mine["final_obs"] = stacked([info["final_obs"][name] for name in self.names])

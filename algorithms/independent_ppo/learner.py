@@ -21,6 +21,7 @@ from .community import LONE, Community, CommunityPart
 from .config import AgentConfig, AgentOptions, IndependentPPOConfig, agent_options
 from .frozen import kept_policy, restore_policy, saved_policy
 from .rollout import Seat, collect
+from .seeds import agent_seed
 
 
 class IndependentPPOLearner:
@@ -162,7 +163,7 @@ def build_one(
     part = CommunityPart(community, names) if part is None else part
     own, algorithm, name = options.own, options.algorithm, names[0]
     place = "algo" if name == LONE else f"algo.agents.{name}"
-    seed = seed_of(own, community.agents.index(name), seed)
+    seed = agent_seed(seed, community.agents.index(name)) if own.seed is None else own.seed
     if isinstance(algorithm, TRPOPPOConfig):
         if algorithm.use_masking:
             raise UserError(f"{place}.use_masking=true: independent_ppo takes no masks, so leave it out.")
@@ -179,13 +180,6 @@ def build_one(
     if own.checkpoint is not None:
         restore_policy(learner, saved_policy(own, name), f"{place}.checkpoint={own.checkpoint}")
     return learner
-
-
-def seed_of(own: AgentConfig, index: int, seed: int) -> int:
-    """Return the seed of an agent's network: the run's for the first agent, and one made from it for each other."""
-    if own.seed is not None:
-        return own.seed
-    return seed if index == 0 else int(np.random.SeedSequence(seed, spawn_key=(index,)).generate_state(1)[0])
 
 
 def tables(options: Mapping[str, AgentOptions], community: Community) -> list[tuple[str, ...]]:

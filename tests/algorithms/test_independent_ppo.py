@@ -84,9 +84,9 @@ def test_all_agents_learn_together(rope_env):
     """Two who pull in opposite directions end at the ends of their strength; their sum of rewards says nothing."""
     environment = rope_env(8)
     learner = independent(environment, batch_size=32, n_epochs=6, gamma=0.9)
-    for _ in range(30):
+    for _ in range(20):
         scalars = learner.update(0.0)
-    assert environment.simulator_calls == 30 * 16 * 8
+    assert environment.simulator_calls == 20 * 16 * 8
     assert scalars["train/left/loss"] != scalars["train/right/loss"]
     pulls = learner.agent().act(rope_env(200).reset()[0], masks=None, generator=None, steps=np.zeros(200))
     assert pulls["left"].mean() < -0.5 < 0.5 < pulls["right"].mean()
@@ -100,7 +100,7 @@ def test_one_agent_learns_beside_one_that_does_not(rope_env):
     environment = rope_env(8)
     learner = independent(environment, batch_size=32, n_epochs=6, gamma=0.9, agents={"right": {"policy": "greedy"}})
     before = evaluate(learner.agent(), rope_env(8, split="test"), episodes=100, seed=0).scalars
-    for _ in range(30):
+    for _ in range(20):
         learner.update(0.0)
     after = evaluate(learner.agent(), rope_env(8, split="test"), episodes=100, seed=0).scalars
     assert after["left/episode_return"] > before["left/episode_return"] + 4

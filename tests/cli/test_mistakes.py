@@ -6,7 +6,7 @@ from bioppo.cli.main import main
 
 MISTAKES = {
     "trian": "There is no command 'trian': did you mean train?",
-    "train": "env=... is missing: write env=kinetic or gymnasium.",
+    "train": "env=... is missing: write env=kinetic or perturbation",
     "train env=kinetic": "algo=... is missing: write algo=ppo or trpo or trpo_ppo or masked_ppo or independent_ppo",
     "train env=kinetik algo=ppo": "env=kinetik does not exist: did you mean kinetic?",
     "train env=kinetic algo=pppo": "algo=pppo does not exist: did you mean ppo or",
