@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, make_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +74,7 @@ def register() -> None:
     store.store(name="run_schema", node=RunConfig)
     for group, choices in GROUPS.items():
         for name in choices:
-            store.store(group=group, name=name, node=schema_of(group, name))
+            store.store(group=group, name=name, node=node_of(group, name))
     sweeper = {
         "_target_": "hydra_plugins.bioppo.StudySweeper",
         "max_batch_size": None,
@@ -85,6 +85,20 @@ def register() -> None:
     OmegaConf.register_new_resolver("bioppo.variant", variant_name, replace=True)
     OmegaConf.register_new_resolver("bioppo.divide", divide, replace=True)
     OmegaConf.register_new_resolver("bioppo.stems", stems, replace=True)
+
+
+def node_of(group: str, name: str) -> type[Any]:
+    """Return what Hydra's store holds of a choice: its dataclass, with the groups inside it that have a default.
+
+    A dataclass that names ``config_groups`` takes one of their YAML files for each of these fields.
+    """
+    schema = schema_of(group, name)
+    inner: Mapping[str, str] = getattr(schema, "config_groups", {})
+    if not inner:
+        return schema
+    defaults: list[Any] = ["_self_", *({key: choice} for key, choice in inner.items())]
+    entry = ("defaults", list[Any], field(default_factory=lambda: list(defaults)))
+    return make_dataclass(schema.__name__, [entry], bases=(schema,), kw_only=True)
 
 
 def divide(total: int, parts: int) -> int:

@@ -1,0 +1,635 @@
+"""The community: one step of all copies of a culture, by linear programs and explicit Euler. NumPy only."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ... import UserError
+from .case import Action, Agent, Case
+from .kinetics import UptakeKinetics, as_slice
+from .linear_program import LinearProgram
+from .model import FluxModel
+from .repairs import CLIPPED, DECAYED, FROZEN, OPTIMAL, Repairs
+
+FloatArray = NDArray[np.float64]
+State = dict[str, NDArray[Any]]
+
+SPAM_UPPER, SPAM_LARGEST_FLOOR = 100.0, 10.0
+"""SPAM-DFBA 1.0.0: upper bound of every mapped exchange, and the most that an action forces, mmol/gDW/h."""
+MOST_SUBSTEPS = 64
+LEAST_CONCENTRATION = -1e-12
+"""Relative to the largest concentration of a copy, where that is above 1: more is an error, not rounding."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepOptions:
+    """How a step is taken; ``semantics="spam"`` is that of SPAM-DFBA 1.0.0 (Ghadermazi and Chan 2024).
+
+    Attributes
+    ----------
+    semantics
+        ``standard`` conserves matter: uptake is shared in proportion where a step would take more than there is.
+        ``spam`` lets concentrations become negative and cuts them at the next step.
+    infeasible
+        What is tried, in this order, where no flux fits the bounds.
+    death_rate
+        1/h, times the share of maintenance that is not met.
+    substeps
+        Euler steps in one step, or ``auto``: as many as the fastest uptake needs, up to 64.
+    """
+
+    semantics: str = "standard"
+    infeasible: tuple[str, ...] = ("clip_action", "relax_maintenance")
+    death_rate: float = 0.0
+    substeps: int | str = 1
+    tie_break: str = "lexicographic"
+    solver: str = "auto"
+    max_bases: int | None = None
+    cross_check: float = 1e-3
+    report_ties: bool = False
+    released: str | None = None
+    record_fluxes: bool = False
+
+
+@dataclass
+class StepResult:
+    """What one step of ``dt_h`` did; all arrays have shape (K, n_agents) unless stated.
+
+    Attributes
+    ----------
+    formed
+        Integral of ``mu X dt``, gDW/L.
+    log_growth
+        Integral of ``mu dt``.
+    spam_reward
+        ``mu X``, or -1 where the bounds left no flux, averaged over substeps.
+    infeasible_h
+        Hours in which they left none.
+    status
+        What applied in the last substep, a code of `repairs`.
+    tied
+        Whether exchange fluxes were not unique; None unless asked for.
+    released
+        Integral of secretion of the chosen species, mmol/L; None where none is chosen.
+    growth
+        mu of the last substep, 1/h.
+    exchange
+        Fluxes of the last substep by group, ``(n_members, K, E)``, mmol/gDW/h.
+    """
+
+    formed: FloatArray
+    log_growth: FloatArray
+    spam_reward: FloatArray
+    infeasible_h: FloatArray
+    status: NDArray[np.int64]
+    growth: FloatArray
+    exchange: list[FloatArray]
+    tied: NDArray[np.bool_] | None = None
+    released: FloatArray | None = None
+    fluxes: list[FloatArray] | None = None
+
+
+@dataclass
+class Rates:
+    """Derivative of the state and what led to it, at one instant."""
+
+    change: FloatArray
+    growth: FloatArray
+    status: NDArray[np.int64]
+    exchange: list[FloatArray]
+    basis: NDArray[np.int64]
+    tied: NDArray[np.bool_] | None
+    fluxes: list[FloatArray] | None
+
+
+class ModelGroup:
+    """Agents that share model and kinds of action: one linear program and one call for all of them.
+
+    Attributes
+    ----------
+    members
+        Positions of the agents, ``(m,)``.
+    columns
+        Columns of the state that the exchanges move, relative to the first species.
+    varying
+        Reactions whose bounds change: the mapped exchanges, then other reactions that actions set.
+    """
+
+    def __init__(self, case: Case, members: Sequence[int], options: StepOptions, places: Sequence[slice]) -> None:
+        agents = [case.agents[member] for member in members]
+        first, n_agents = agents[0], len(case.agents)
+        self.first = first
+        self.members = np.array(members)
+        self.member_index = as_slice(self.members)
+        self.species = list(first.laws)
+        self.n_exchanges = len(self.species)
+        columns = np.array([case.column(name) for name in self.species], dtype=np.int64)
+        self.columns = as_slice(columns)
+        self.kinetics = UptakeKinetics([list(agent.laws.values()) for agent in agents], columns, case.names)
+        exchanges = [first.model.exchanges[name] for name in self.species]
+        inner = [a.reaction for a in first.actions if a.reaction >= 0 and a.reaction not in exchanges]
+        self.varying = [*exchanges, *dict.fromkeys(inner)]
+        self.spam = options.semantics == "spam"
+        self.model = first.model if self.spam else close_exchanges(first.model, exchanges, case.static)
+        self.upper = self.model.upper[self.varying].copy()
+        if self.spam:
+            self.upper[: self.n_exchanges] = SPAM_UPPER
+        self.inner_lower = self.model.lower[self.varying[self.n_exchanges :]]
+        self.caps = self._caps(agents)
+        self.actions = [
+            (number, action, self.varying.index(action.reaction))
+            for number, action in enumerate(first.actions)
+            if action.kind != "feed_rate"
+        ]
+        self.places = [places[member] for member in members]
+        n_actions = len(first.actions)
+        starts = np.array([place.start for place in self.places])
+        self.action_columns = [as_slice(starts + number) for number in range(n_actions)]
+        exchanged = [action.reaction for _, action, place in self.actions if place < self.n_exchanges]
+        self.program = LinearProgram(
+            self.model,
+            varying=self.varying,
+            tracked=exchanges,
+            actions=list(dict.fromkeys(exchanged)),
+            named=[first.model.exchanges[name] for name in named_species(case, members)],
+            tie_break=cast("Any", options.tie_break),
+            solver=cast("Any", options.solver),
+            max_bases=options.max_bases,
+            cross_check=options.cross_check,
+            report_ties=options.report_ties,
+        )
+        self.all_fluxes = options.record_fluxes
+        self.repairs = Repairs(self.model, self.varying, exchanges, self.program, options)
+        self.n_agents = n_agents
+        self._uppers: dict[int, FloatArray] = {}
+
+    def _caps(self, agents: Sequence[Agent]) -> FloatArray | None:
+        """Return the most that the file lets every agent take up, where an agent asks to respect that."""
+        if not any(agent.respect_lower for agent in agents):
+            return None
+        file = -np.minimum(self.first.model.lower[self.varying[: self.n_exchanges]], 0)
+        return np.array([[file if agent.respect_lower else np.full_like(file, np.inf)] for agent in agents])
+
+    def upper_rows(self, rows: int) -> FloatArray:
+        """Return the upper bounds of so many linear programs."""
+        if rows not in self._uppers:
+            if len(self._uppers) > 8:
+                self._uppers.clear()
+            self._uppers[rows] = np.repeat(self.upper[None], rows, axis=0)
+        return self._uppers[rows]
+
+    def limits(self, state: FloatArray) -> FloatArray:
+        """Return the uptake limits (m or 1, K, E), mmol/gDW/h."""
+        limits = self.kinetics.limits(state)
+        return limits if self.caps is None else np.minimum(limits, self.caps)
+
+    def bounds(
+        self, limits: FloatArray, actions: FloatArray, held: NDArray[Any] | None
+    ) -> tuple[FloatArray, list[tuple[int, FloatArray]]]:
+        """Return lower bounds (m, K, V) with the actions applied, and the forced floors (m, K) by place.
+
+        ``held`` (K, n_agents, n_inner) keeps the last forced bounds of reactions that no uptake limit resets; it is
+        changed in place.
+        """
+        copies, count = len(actions), len(self.members)
+        lower = np.empty((count, copies, len(self.varying)))
+        np.negative(limits, out=lower[:, :, : self.n_exchanges])
+        if len(self.inner_lower):
+            lower[:, :, self.n_exchanges :] = self.inner_lower
+            if held is not None:
+                lower[:, :, self.n_exchanges :] = held[:, self.member_index, : len(self.inner_lower)].swapaxes(0, 1)
+        floors = []
+        for number, action, place in self.actions:
+            wanted = actions[:, self.action_columns[number]].T
+            bound = lower[:, :, place]
+            floor = self._act(action, wanted, bound)
+            if floor is not None:
+                floors.append((place, floor))
+            if held is not None and place >= self.n_exchanges:
+                held[:, self.member_index, place - self.n_exchanges] = bound.T
+        return lower, floors
+
+    def _act(self, action: Action, wanted: FloatArray, bound: FloatArray) -> FloatArray | None:
+        """Set one bound (m, K) in place; return what it forces, where it can. NaN leaves the bound as it is."""
+        if action.kind == "uptake_limit":
+            bound *= np.where(wanted >= 0, np.minimum(wanted, 1.0), np.where(wanted < 0, 0.0, 1.0))
+            return None
+        floor = np.minimum(wanted, SPAM_LARGEST_FLOOR) if self.spam else wanted
+        if action.kind == "secretion_floor" or (action.species is None and not self.spam):
+            np.copyto(bound, np.maximum(floor, bound), where=wanted > 0)
+        else:
+            np.copyto(bound, np.where(wanted >= 0, floor, np.fmax(wanted, bound)))
+        return floor
+
+
+class Community:
+    """Copies of one culture, advanced together; all that changes is in a dictionary of arrays with axis K first.
+
+    Attributes
+    ----------
+    groups
+        Agents that share a linear program.
+    action_places
+        Columns of the joint actions (K, A) that belong to each agent.
+    """
+
+    def __init__(self, case: Case, options: StepOptions) -> None:
+        self.case = case
+        self.options = options
+        self.n_agents, self.n_columns = len(case.agents), len(case.names)
+        self.spam = options.semantics == "spam"
+        sizes = np.cumsum([0, *(len(agent.actions) for agent in case.agents)])
+        self.action_places = [slice(int(a), int(b)) for a, b in pairwise(sizes)]
+        self.n_actions = int(sizes[-1])
+        self.feeds = [
+            place.start + number
+            for agent, place in zip(case.agents, self.action_places, strict=True)
+            for number, action in enumerate(agent.actions)
+            if action.kind == "feed_rate"
+        ]
+        together: dict[Any, list[int]] = {}
+        for position, agent in enumerate(case.agents):
+            together.setdefault((id(agent.model), agent.actions_key), []).append(position)
+        self.groups = [ModelGroup(case, members, options, self.action_places) for members in together.values()]
+        self.n_inner = max(len(group.inner_lower) for group in self.groups)
+        self.constant = np.array(case.constant, dtype=np.int64)
+        self.species = slice(self.n_agents, self.n_columns)
+        self.constants: FloatArray | None = None
+        self.released = None if options.released is None else self._released_places(options.released)
+
+    def _released_places(self, species: str) -> list[int | None]:
+        if species not in self.case.species:
+            raise UserError(f"reward=release:{species}: choose one of {', '.join(self.case.species)}.")
+        return [group.species.index(species) if species in group.species else None for group in self.groups]
+
+    # State.
+
+    def new_state(self, copies: int) -> State:
+        """Return the arrays of so many copies, all at the start of an episode."""
+        state: State = {
+            "concentration": np.empty((copies, self.n_columns)),
+            "supplied": np.empty((copies, self.n_columns)),
+            "clipped": np.empty((copies, self.n_columns)),
+            "basis": np.empty((copies, self.n_agents), dtype=np.int64),
+            "community_step": np.empty(copies, dtype=np.int64),
+        }
+        if self.n_inner and self.spam:
+            state["held_lower"] = np.empty((copies, self.n_agents, self.n_inner))
+        if self.case.reactor.kind == "fed_batch":
+            state["volume"] = np.empty(copies)
+        self.begin(state, np.arange(copies))
+        return state
+
+    def begin(self, state: State, copies: NDArray[np.int64]) -> None:
+        """Put these copies at the start of an episode."""
+        state["concentration"][copies] = self.case.initial
+        state["supplied"][copies] = 0.0
+        state["clipped"][copies] = 0.0
+        state["basis"][copies] = -1
+        state["community_step"][copies] = 0
+        if "volume" in state:
+            state["volume"][copies] = self.case.reactor.volume
+        if "held_lower" in state:
+            for group in self.groups:
+                for member in group.members:
+                    state["held_lower"][copies, member, : len(group.inner_lower)] = group.inner_lower
+
+    def statistics(self) -> list[dict[str, Any]]:
+        """Return what the linear programs have counted, by group of agents."""
+        return [dict(getattr(group.program, "statistics", {})) for group in self.groups]
+
+    def flux_labels(self) -> list[tuple[str, str]]:
+        """Return agent and species of every column of `all_exchanges`."""
+        return [
+            (self.case.agents[member].name, species)
+            for group in self.groups
+            for member in group.members
+            for species in group.species
+        ]
+
+    def reaction_labels(self) -> list[tuple[str, str]]:
+        """Return agent and reaction of every column of `all_fluxes`."""
+        return [
+            (self.case.agents[member].name, reaction)
+            for group in self.groups
+            for member in group.members
+            for reaction in group.model.reactions
+        ]
+
+    def all_fluxes(self, fluxes: Sequence[FloatArray]) -> FloatArray:
+        """Return the fluxes of all reactions of all agents side by side (K, n_fluxes)."""
+        return self.all_exchanges(fluxes)
+
+    def all_exchanges(self, exchange: Sequence[FloatArray]) -> FloatArray:
+        """Return the exchange fluxes of all agents side by side (K, n_fluxes)."""
+        return np.concatenate([part.swapaxes(0, 1).reshape(part.shape[1], -1) for part in exchange], axis=1)
+
+    def mass_residual(self, state: State) -> FloatArray:
+        """Return how far every copy's end state is from its start plus all that was supplied, relative, (K,)."""
+        error = np.abs(state["concentration"] - self.case.initial - state["supplied"] - state["clipped"])
+        scale = np.maximum(1.0, np.maximum(np.abs(state["concentration"]), self.case.initial))
+        residual: FloatArray = (error / scale).max(axis=1)
+        return residual
+
+    # One step.
+
+    def step(self, state: State, actions: FloatArray) -> StepResult:
+        """Take one step of ``dt_h`` in all copies; ``actions`` (K, A) are physical, NaN for none."""
+        reactor, count = self.case.reactor, self.options.substeps
+        if reactor.period_steps:
+            self._transfer(state)
+        if count == "auto":
+            result = self._step_apart(state, actions)
+        elif count == 1:
+            result = self._substep(state, actions, slice(None), self.case.dt_h)
+        else:
+            hours = self.case.dt_h / int(count)
+            result = self._substep(state, actions, slice(None), hours)
+            for _ in range(int(count) - 1):
+                result = _join(result, self._substep(state, actions, slice(None), hours), slice(None))
+        state["community_step"] += 1
+        return result
+
+    def _step_apart(self, state: State, actions: FloatArray) -> StepResult:
+        """Give every copy as many substeps as it needs by itself."""
+        counts = self.needed_substeps(state["concentration"])
+        everyone = np.arange(len(counts))
+        hours = self.case.dt_h / counts
+        result = self._substep(state, actions, everyone, hours)
+        for number in range(1, int(counts.max())):
+            rows = np.flatnonzero(counts > number)
+            result = _join(result, self._substep(state, actions, rows, hours[rows]), rows)
+        return result
+
+    def needed_substeps(self, concentration: FloatArray) -> NDArray[np.int64]:
+        """Return ``ceil(2 dt max_s sum_i Vmax_is X_i/(Km_s + c_s))`` (K,), at least 1 and at most 64."""
+        state = np.maximum(concentration, 0.0)
+        speed = [
+            (group, group.kinetics.stiffness(state) * state[:, group.member_index].T[:, :, None])
+            for group in self.groups
+        ]
+        fastest = self._total(speed).max(axis=1)
+        return np.clip(np.ceil(2 * self.case.dt_h * fastest), 1, MOST_SUBSTEPS).astype(np.int64)
+
+    def _substep(self, state: State, actions: FloatArray, rows: Any, hours: Any) -> StepResult:
+        """Take one Euler step of ``hours`` (a number, or (n,)) in some copies."""
+        everyone = isinstance(rows, slice)
+        before = state["concentration"] if everyone else state["concentration"][rows]
+        chosen = actions if everyone else actions[rows]
+        part = state if everyone else {key: value[rows] for key, value in state.items()}
+        start = np.maximum(before, 0.0)
+        if self.spam:
+            part["clipped"] += start - before
+        outflow = self._outflow(part, chosen, hours)
+        rates = self.rates(start, chosen, outflow, basis=part["basis"], held=part.get("held_lower"), hours=hours)
+        wide = hours if np.ndim(hours) == 0 else hours[:, None]
+        moved = rates.change * wide
+        after = start + moved
+        if not self.spam:
+            check_concentrations(after, self.case.names)
+        part["supplied"] += moved
+        if "volume" in part:
+            part["volume"] += outflow * part["volume"] * hours
+        part["concentration"], part["basis"] = after, rates.basis
+        if not everyone:
+            for key, value in part.items():
+                state[key][rows] = value
+        return self._result(start, rates, wide)
+
+    def _result(self, start: FloatArray, rates: Rates, wide: Any) -> StepResult:
+        biomass = start[:, : self.n_agents]
+        made = rates.growth * biomass
+        unfit = rates.status != OPTIMAL
+        spam = np.where(unfit, -1.0, made)
+        share = wide / self.case.dt_h
+        result = StepResult(
+            formed=made * wide,
+            log_growth=rates.growth * wide,
+            spam_reward=spam if np.ndim(wide) == 0 and share == 1 else spam * share,
+            infeasible_h=unfit * wide,
+            status=rates.status,
+            growth=rates.growth,
+            exchange=rates.exchange,
+            tied=rates.tied,
+            fluxes=rates.fluxes,
+        )
+        if self.released is not None:
+            result.released = np.zeros_like(made)
+            for group, place, exchange in zip(self.groups, self.released, rates.exchange, strict=True):
+                if place is not None:
+                    result.released[:, group.member_index] = np.maximum(exchange[:, :, place], 0).T
+            result.released *= biomass * wide
+        return result
+
+    def rates(
+        self,
+        state: FloatArray,
+        actions: FloatArray,
+        outflow: Any,
+        *,
+        basis: NDArray[np.int64],
+        held: NDArray[Any] | None = None,
+        hours: Any = None,
+    ) -> Rates:
+        """Return the derivative of states (K, S) that are nowhere negative.
+
+        With ``hours``, nothing is used up faster than a step of that length allows; without, as in a continuous
+        integration, the rate laws alone limit uptake. ``outflow`` is D, 1/h, a number or (K,).
+        """
+        case, copies = self.case, len(state)
+        reacted = case.extracellular.rates(state) if len(case.extracellular) else None
+        limits = [group.limits(state) for group in self.groups]
+        biomass = state[:, : self.n_agents]
+        if not self.spam and hours is not None:
+            reacted, limits = self._share(state, reacted, limits, outflow, hours)
+        change = np.zeros_like(state)
+        growth = np.empty((copies, self.n_agents))
+        status = np.zeros((copies, self.n_agents), dtype=np.int64)
+        new_basis = basis.copy()
+        tied = np.zeros((copies, self.n_agents), dtype=bool) if self.options.report_ties else None
+        exchanges, fluxes, moved = [], [] if self.options.record_fluxes else None, []
+        for group, limit in zip(self.groups, limits, strict=True):
+            lower, floors = group.bounds(limit, actions, held)
+            rows = lower.shape[0] * copies
+            flat = lower.reshape(rows, -1)
+            members = group.member_index
+            keywords: dict[str, Any] = {"all_fluxes": True} if fluxes is not None else {}
+            found = group.program.solve(flat, group.upper_rows(rows), last=basis[:, members].T.reshape(-1), **keywords)
+            mu, exchange = found.growth, found.exchange
+            if not found.feasible.all():
+                wrong = np.flatnonzero(~found.feasible)
+                forced = [(place, floor.reshape(-1)[wrong]) for place, floor in floors]
+                repair = group.repairs.repair(flat[wrong], group.upper, forced)
+                mu, exchange = mu.copy(), exchange.copy()
+                mu[wrong], exchange[wrong] = repair.growth, repair.exchange
+                codes = np.zeros(rows, dtype=np.int64)
+                codes[wrong] = repair.status
+                status[:, members] = codes.reshape(-1, copies).T
+                if repair.death is not None:
+                    lost = np.zeros(rows)
+                    lost[wrong] = repair.death
+                    change[:, members] -= lost.reshape(-1, copies).T * biomass[:, members]
+            growth[:, members] = mu.reshape(-1, copies).T
+            new_basis[:, members] = found.basis.reshape(-1, copies).T
+            if tied is not None:
+                tied[:, members] = found.tied.reshape(-1, copies).T
+            if fluxes is not None:
+                fluxes.append(found.fluxes.reshape(-1, copies, found.fluxes.shape[1]))
+            shaped = exchange.reshape(-1, copies, group.n_exchanges)
+            exchanges.append(shaped)
+            moved.append((group, shaped * biomass[:, members].T[:, :, None]))
+        change[:, : self.n_agents] += growth * biomass
+        if len(moved) == 1:
+            change[:, self.groups[0].columns] += order_free_sum(moved[0][1])
+        else:
+            change[:, self.species] += self._total(moved)
+        if reacted is not None:
+            change += reacted @ case.extracellular.stoichiometry
+        if np.ndim(outflow) or outflow:
+            change += (outflow[:, None] if np.ndim(outflow) else outflow) * (case.reactor.inlet - state)
+        if len(self.constant):
+            change[:, self.constant] = 0.0
+        return Rates(change, growth, status, exchanges, new_basis, tied, fluxes)
+
+    def _share(
+        self, state: FloatArray, reacted: FloatArray | None, limits: list[FloatArray], outflow: Any, hours: Any
+    ) -> tuple[FloatArray | None, list[FloatArray]]:
+        """Scale reactions, then uptake limits, so that a step of ``hours`` takes no more than there is.
+
+        What there is, per hour, is ``C (1/dt - D)``. Reactions come first; agents share the rest in proportion to
+        what they want, whatever their order.
+        """
+        per_hour = 1.0 / hours - outflow
+        available = state * (per_hour[:, None] if np.ndim(per_hour) else per_hour)
+        if len(self.constant):
+            available[:, self.constant] = np.inf
+        if reacted is not None:
+            reacted = scale_reactions(reacted, self.case.extracellular.stoichiometry, available)
+        biomass = state[:, : self.n_agents]
+        wanted = [
+            (group, limit * biomass[:, group.member_index].T[:, :, None])
+            for group, limit in zip(self.groups, limits, strict=True)
+        ]
+        if len(wanted) == 1:
+            group = self.groups[0]
+            return reacted, [limits[0] * _share_of(available[:, group.columns], order_free_sum(wanted[0][1]))]
+        share = np.ones_like(available)
+        share[:, self.species] = _share_of(available[:, self.species], self._total(wanted))
+        return reacted, [limit * share[:, group.columns] for group, limit in zip(self.groups, limits, strict=True)]
+
+    def _total(self, parts: list[tuple[ModelGroup, FloatArray]]) -> FloatArray:
+        """Return the sum over agents (K, n_species) of arrays (m, K, E) by group."""
+        copies = parts[0][1].shape[1]
+        table = np.zeros((self.n_agents, copies, self.n_columns))
+        for group, part in parts:
+            if isinstance(group.columns, slice):
+                table[group.member_index, :, group.columns] = part
+            else:
+                table[group.members[:, None], :, group.columns[None]] = part.swapaxes(1, 2)
+        return order_free_sum(table)[:, self.species]
+
+    def _outflow(self, part: State, actions: FloatArray, hours: Any) -> Any:
+        """Return D, 1/h: a number, or (K,) in a fed batch, whose feed dilutes it."""
+        if "volume" not in part:
+            return self.case.reactor.dilution
+        if self.feeds:
+            feed = np.nan_to_num(actions[:, self.feeds]).clip(min=0).sum(axis=1)
+        else:
+            feed = self.case.reactor.feed(part["community_step"] * self.case.dt_h)
+        return np.minimum(feed / part["volume"], 0.999 / hours)
+
+    def _transfer(self, state: State) -> None:
+        """Dilute the copies whose period is over; a culture at its start is not."""
+        elapsed = state["community_step"]
+        rows = np.flatnonzero((elapsed > 0) & (elapsed % self.case.reactor.period_steps == 0))
+        if len(rows):
+            before = state["concentration"][rows]
+            start = np.maximum(before, 0.0) if self.spam else before
+            after = self.case.reactor.transfer(start)
+            after[:, self.constant] = start[:, self.constant]
+            state["concentration"][rows] = after
+            state["clipped"][rows] += start - before
+            state["supplied"][rows] += after - start
+
+
+def named_species(case: Case, members: Sequence[int]) -> list[str]:
+    """Return the species that a group's agents observe, or that any agent acts on, in the order of the state."""
+    observed = {name for member in members for name in case.agents[member].observables}
+    acted = {action.species for agent in case.agents for action in agent.actions}
+    return [name for name in case.agents[members[0]].laws if name in observed | acted]
+
+
+def close_exchanges(model: FluxModel, mapped: Sequence[int], static: dict[str, float]) -> FluxModel:
+    """Return the model with all exchanges shut to uptake, but for those in excess; the mapped ones change later."""
+    lower = model.lower.copy()
+    for species, reaction in model.exchanges.items():
+        lower[reaction] = 0.0 if reaction in mapped else -static.get(species, 0.0)
+    return replace(model, lower=np.minimum(lower, model.upper))
+
+
+def order_free_sum(parts: FloatArray) -> FloatArray:
+    """Return the sum over the first axis, the same to the last bit in whatever order the parts come."""
+    if len(parts) == 1:
+        return parts[0]
+    if len(parts) == 2:
+        return cast("FloatArray", parts[0] + parts[1])
+    return cast("FloatArray", np.sort(parts, axis=0).sum(axis=0))
+
+
+def scale_reactions(rates: FloatArray, stoichiometry: FloatArray, available: FloatArray) -> FloatArray:
+    """Slow down reactions (K, R) that consume more than is available (K, S) per hour; take what they use from it.
+
+    Every reaction that consumes a scarce species is scaled by the same ratio, and a reaction by the smallest of its
+    substrates'.
+    """
+    used = np.maximum(0.0, -rates[:, :, None] * stoichiometry)
+    total = used.sum(axis=1)
+    if (total > available).any():
+        share = _share_of(available, total)
+        rates = rates * np.where(used > 0, share[:, None, :], 1.0).min(axis=2)
+        total = np.maximum(0.0, -rates[:, :, None] * stoichiometry).sum(axis=1)
+    available -= total
+    return rates
+
+
+def check_concentrations(after: FloatArray, names: Sequence[str]) -> None:
+    """Refuse a state below zero by more than rounding: matter would have to be made to go on."""
+    least = after.min()
+    if least >= LEAST_CONCENTRATION:
+        return
+    scale = np.maximum(1.0, after.max(axis=1, keepdims=True))
+    copy, column = np.unravel_index(int((after / scale).argmin()), after.shape)
+    if after[copy, column] < LEAST_CONCENTRATION * scale[copy, 0]:
+        raise UserError(
+            f"{names[column]} would fall to {after[copy, column]:.3g} in copy {copy}: lower dt_h, or set substeps=auto."
+        )
+
+
+def _share_of(available: FloatArray, wanted: FloatArray) -> FloatArray:
+    """Return which share (at most 1) of what is wanted there is."""
+    available = np.maximum(available, 0.0)
+    share = np.ones_like(wanted)
+    np.divide(available, wanted, out=share, where=wanted > available)
+    return share
+
+
+def _join(total: StepResult, more: StepResult, rows: Any) -> StepResult:
+    """Add a substep of some copies to the step."""
+    for name in ("formed", "log_growth", "spam_reward", "infeasible_h"):
+        getattr(total, name)[rows] += getattr(more, name)
+    if total.released is not None:
+        total.released[rows] += more.released
+    total.status[rows] = np.maximum(total.status[rows], more.status)
+    total.growth[rows] = more.growth
+    for old, new in zip(total.exchange, more.exchange, strict=True):
+        old[:, rows] = new
+    if total.tied is not None:
+        total.tied[rows] |= more.tied
+    return total
+
+
+__all__ = ["CLIPPED", "DECAYED", "FROZEN", "Community", "StepOptions", "StepResult", "order_free_sum"]

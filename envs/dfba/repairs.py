@@ -1,0 +1,276 @@
+"""What a microbe does where no flux fits its bounds: give less away, neglect its maintenance, stand still, or die."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csc_array, hstack, vstack
+
+from .linear_program import LinearProgram
+from .model import FluxModel
+
+FloatArray = NDArray[np.float64]
+
+OPTIMAL, CLIPPED, RELAXED, FROZEN, DECAYED = range(5)
+STATUSES = ("optimal", "clip_action", "relax_maintenance", "freeze", "decay")
+"""Names of the codes: how a step's fluxes were found."""
+SLACK = 1e-9
+"""Floors are lowered by this share where rounding leaves no flux at their largest possible size."""
+
+
+@dataclass
+class Repair:
+    """What applies to linear programs without a solution; arrays have a row for each.
+
+    Attributes
+    ----------
+    death
+        Rate of decline, 1/h; None where nothing dies.
+    shortfall
+        Share of the maintenance that is not met.
+    """
+
+    growth: FloatArray
+    exchange: FloatArray
+    status: NDArray[np.int64]
+    shortfall: FloatArray
+    death: FloatArray | None = None
+
+
+class Repairs:
+    """Repairs of one group's linear programs; what they need is built at first use.
+
+    Parameters
+    ----------
+    model, varying, tracked, program
+        As the group's linear program has them.
+    options
+        ``infeasible``, ``death_rate`` and the settings of linear programs.
+    """
+
+    def __init__(
+        self, model: FluxModel, varying: Sequence[int], tracked: Sequence[int], program: LinearProgram, options: Any
+    ) -> None:
+        self.model, self.varying, self.tracked, self.program = model, list(varying), list(tracked), program
+        self.options = options
+        self.maintained = maintained_reactions(model, self.varying)
+        self._largest: dict[int, LinearProgram] = {}
+        self._relaxed: tuple[LinearProgram, LinearProgram] | None = None
+        self._theta: Any = None
+
+    def repair(self, lower: FloatArray, upper: FloatArray, floors: list[tuple[int, FloatArray]]) -> Repair:
+        """Apply the configured modes in order to rows ``lower`` (R, V) that have no solution.
+
+        ``floors`` are the forced bounds (R,) by their place among the varying ones.
+        """
+        count = len(lower)
+        found = Repair(np.zeros(count), np.zeros((count, len(self.tracked))), np.full(count, FROZEN), np.zeros(count))
+        open_rows = np.arange(count)
+        lower = lower.copy()
+        for mode in self.options.infeasible:
+            if not len(open_rows):
+                break
+            if mode in ("freeze", "decay"):
+                found.status[open_rows] = FROZEN if mode == "freeze" else DECAYED
+                if mode == "decay":
+                    found.death = np.zeros(count) if found.death is None else found.death
+                    found.death[open_rows] = self.options.death_rate
+                open_rows = open_rows[:0]
+            elif mode == "clip_action":
+                open_rows = self._clip(lower, upper, floors, open_rows, found)
+            else:
+                open_rows = self._relax(lower, upper, open_rows, found)
+        if self.options.death_rate and found.shortfall.any():
+            found.death = np.zeros(count) if found.death is None else found.death
+            found.death += self.options.death_rate * found.shortfall
+        return found
+
+    def _clip(
+        self,
+        lower: FloatArray,
+        upper: FloatArray,
+        floors: list[tuple[int, FloatArray]],
+        rows: NDArray[np.int64],
+        found: Repair,
+    ) -> NDArray[np.int64]:
+        """Lower all floors of a row by the largest possible factor; drop them in rows that this does not help."""
+        wanted = {place: np.maximum(np.nan_to_num(floor[rows]), 0.0) for place, floor in floors}
+        if not wanted:
+            return rows
+        forced = np.array(list(wanted.values()))
+        places = list(wanted)
+        bare = lower[rows]
+        for place, floor in wanted.items():
+            bare[:, place] = np.where(floor > 0, np.maximum(self.model.lower[self.varying[place]], 0.0), bare[:, place])
+        theta = np.full(len(rows), np.nan)
+        several = (forced > 0).sum(axis=0)
+        for number, place in enumerate(places):
+            single = np.flatnonzero((several == 1) & (forced[number] > 0))
+            if len(single):
+                largest = self._largest_program(place).solve(bare[single], self._rows(upper, len(single)))
+                theta[single] = np.where(largest.feasible, largest.growth / forced[number, single], np.nan)
+        for row in np.flatnonzero(several > 1):
+            theta[row] = self._common_factor(bare[row], upper, places, forced[:, row])
+        theta = np.clip(theta, 0.0, 1.0)
+        lower[rows] = bare
+        left = np.ones(len(rows), dtype=bool)
+        for slack in (0.0, SLACK, 1e-6):
+            tried = np.flatnonzero(left & np.isfinite(theta))
+            if not len(tried):
+                break
+            bounds = bare[tried]
+            for number, place in enumerate(places):
+                floor = theta[tried] * forced[number, tried] * (1 - slack)
+                bounds[:, place] = np.where(
+                    forced[number, tried] > 0, np.maximum(floor, bounds[:, place]), bounds[:, place]
+                )
+            solution = self.program.solve(bounds, self._rows(upper, len(tried)))
+            fits = np.flatnonzero(solution.feasible)
+            done = rows[tried[fits]]
+            found.growth[done], found.exchange[done] = solution.growth[fits], solution.exchange[fits]
+            found.status[done] = CLIPPED
+            left[tried[fits]] = False
+        return rows[left]
+
+    def _relax(self, lower: FloatArray, upper: FloatArray, rows: NDArray[np.int64], found: Repair) -> NDArray[np.int64]:
+        """Meet as much of the maintenance as the bounds allow, then grow."""
+        if not self.maintained:
+            return rows
+        least, best = self._relaxed_programs()
+        total = float(self.model.lower[self.maintained].sum())
+        missing_lower = np.full((len(rows), 1), -total)
+        bounds = np.hstack([lower[rows], missing_lower])
+        tops = np.hstack([self._rows(upper, len(rows)), np.zeros((len(rows), 1))])
+        first = least.solve(bounds, tops)
+        met = np.flatnonzero(first.feasible)
+        if not len(met):
+            return rows
+        bounds[:, -1] = np.where(first.feasible, first.growth, -total)
+        left = np.ones(len(rows), dtype=bool)
+        for slack in (0.0, SLACK):
+            tried = met[left[met]]
+            if not len(tried):
+                break
+            eased = bounds[tried]
+            eased[:, -1] -= slack * total
+            solution = best.solve(eased, tops[tried])
+            fits = np.flatnonzero(solution.feasible)
+            done = rows[tried[fits]]
+            found.growth[done], found.exchange[done] = solution.growth[fits], solution.exchange[fits]
+            found.status[done] = RELAXED
+            found.shortfall[done] = np.clip(-bounds[tried[fits], -1] / total, 0.0, 1.0)
+            left[tried[fits]] = False
+        return rows[left]
+
+    def _rows(self, upper: FloatArray, count: int) -> FloatArray:
+        return np.repeat(upper[None], count, axis=0)
+
+    def _program(self, model: FluxModel, varying: list[int], tracked: list[int], tie_break: str) -> LinearProgram:
+        options = self.options
+        return LinearProgram(
+            model,
+            varying=varying,
+            tracked=tracked,
+            actions=[] if not tracked else list(self.program.actions),
+            tie_break=tie_break,  # type: ignore[arg-type]
+            solver=options.solver,
+            max_bases=options.max_bases,
+            cross_check=options.cross_check,
+        )
+
+    def _largest_program(self, place: int) -> LinearProgram:
+        """Return the program of the largest flux through one varying reaction."""
+        if place not in self._largest:
+            model = replace(self.model, objective=self.varying[place])
+            self._largest[place] = self._program(model, self.varying, [], "vertex")
+        return self._largest[place]
+
+    def _relaxed_programs(self) -> tuple[LinearProgram, LinearProgram]:
+        """Return the programs of the least shortfall, and of growth at a given one."""
+        if self._relaxed is None:
+            model = relaxed_model(self.model, self.maintained)
+            missing = len(model.reactions) - 1
+            varying = [*self.varying, missing]
+            least = self._program(replace(model, objective=missing), varying, [], "vertex")
+            self._relaxed = least, self._program(model, varying, self.tracked, self.options.tie_break)
+        return self._relaxed
+
+    def _common_factor(self, lower: FloatArray, upper: FloatArray, places: list[int], forced: FloatArray) -> float:
+        """Return the largest theta in [0, 1] with ``v >= theta forced`` for several reactions; NaN if none fits."""
+        if self._theta is None:
+            self._theta = CommonFactor(self.model, self.varying)
+        factor: float = self._theta.solve(lower, upper, places, forced)
+        return factor
+
+
+class CommonFactor:
+    """``max theta`` subject to ``S v = 0``, bounds, and ``v_r >= theta a_r`` for some reactions, by HiGHS."""
+
+    def __init__(self, model: FluxModel, varying: Sequence[int]) -> None:
+        self.model, self.varying = model, list(varying)
+
+    def solve(self, lower: FloatArray, upper: FloatArray, places: Sequence[int], forced: FloatArray) -> float:
+        """Return theta, or NaN where even 0 fits nothing."""
+        from scipy.optimize import linprog
+
+        count = len(self.model.reactions)
+        bottom, top = self.model.lower.copy(), self.model.upper.copy()
+        bottom[self.varying], top[self.varying] = lower, upper
+        rows = np.zeros((len(places), count + 1))
+        for number, place in enumerate(places):
+            rows[number, self.varying[place]] = -1.0
+            rows[number, count] = forced[number]
+        rows = rows[np.asarray(forced) > 0]
+        balance = hstack([self.model.stoichiometry, csc_array((len(self.model.metabolites), 1))]).tocsc()
+        cost = np.zeros(count + 1)
+        cost[count] = -1.0
+        found = linprog(
+            cost,
+            A_ub=rows,
+            b_ub=np.zeros(len(rows)),
+            A_eq=balance,
+            b_eq=np.zeros(balance.shape[0]),
+            bounds=np.column_stack([np.append(bottom, 0.0), np.append(top, 1.0)]),
+            method="highs-ds",
+        )
+        return float(-found.fun) if found.status == 0 else float("nan")
+
+
+def maintained_reactions(model: FluxModel, varying: Sequence[int]) -> list[int]:
+    """Return the reactions that the model itself forces to run, such as ATP maintenance."""
+    return [int(place) for place in np.flatnonzero(model.lower > 0) if place not in varying]
+
+
+def relaxed_model(model: FluxModel, maintained: Sequence[int]) -> FluxModel:
+    """Return a model that may fall short of its maintenance.
+
+    For each maintained reaction m, ``v_m + s_m - w_m = 0`` with ``w_m`` at least its lower bound, and for all
+    together ``sum s_m + t = 0``: the last reaction t is minus the shortfall, mmol/gDW/h.
+    """
+    count, rows = len(model.reactions), len(maintained)
+    lower, upper = model.lower.copy(), model.upper.copy()
+    demand = lower[list(maintained)]
+    lower[list(maintained)] = 0.0
+    links = np.zeros((rows + 1, count + 2 * rows + 1))
+    for number, reaction in enumerate(maintained):
+        links[number, reaction] = links[number, count + number] = 1.0
+        links[number, count + rows + number] = -1.0
+        links[rows, count + number] = 1.0
+    links[rows, -1] = 1.0
+    above = hstack([model.stoichiometry, csc_array((len(model.metabolites), 2 * rows + 1))])
+    names = [model.reactions[reaction] for reaction in maintained]
+    return replace(
+        model,
+        metabolites=(*model.metabolites, *(f"demand of {name}" for name in names), "shortfall"),
+        reactions=(
+            *model.reactions,
+            *(f"shortfall of {name}" for name in names),
+            *(f"supply of {name}" for name in names),
+            "minus shortfall",
+        ),
+        stoichiometry=csc_array(vstack([above, csc_array(links)])),
+        lower=np.concatenate([lower, np.zeros(rows), demand, [-demand.sum()]]),
+        upper=np.concatenate([upper, demand, np.maximum(upper[list(maintained)], demand), [0.0]]),
+    )
