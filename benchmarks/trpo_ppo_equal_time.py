@@ -58,7 +58,8 @@ def read_variant(folder: Path) -> Variant:
 
 def main() -> None:
     """Print the table as Markdown."""
-    variants = [read_variant(folder) for folder in sorted(Path(sys.argv[1]).iterdir()) if folder.is_dir()]
+    folders = sorted({file.parents[1] for file in Path(sys.argv[1]).glob("*/seed_*/result.json")})
+    variants = [read_variant(folder) for folder in folders]
     moment = min(variant.seconds[-1] for variant in variants)
     ppo = next(variant for variant in variants if variant.name.endswith("-ppo"))
     print(f"| variant | n | seconds | score at {moment:.1f} s | P(better than PPO) |\n| :-- | --: | --: | --: | --: |")
