@@ -79,7 +79,8 @@ def save_figure(figure: "Figure", folder: Path, name: str) -> list[Path]:
 
 def save_data(data: Mapping[str, "pd.DataFrame"], folder: Path) -> list[Path]:
     """Write what figures show as ``<name>.csv`` beside them, and return the paths."""
-    folder.mkdir(parents=True, exist_ok=True)
+    if data:
+        folder.mkdir(parents=True, exist_ok=True)
     paths = {name: folder / f"{file_stem(name)}.csv" for name in data}
     for name, frame in data.items():
         frame.to_csv(paths[name], index=False)

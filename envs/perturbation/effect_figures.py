@@ -107,10 +107,11 @@ def apart(places: list[float], gap: float) -> list[float]:
 
 
 def discrimination_table(effects: "pd.DataFrame") -> "pd.DataFrame":
-    """Return L1 distances that ``pds`` ranks: ``split``, ``cell_type``, ``predicted``, ``observed``, ``distance``.
+    """Return L1 distances that ``pds`` ranks, of the first perturbations of every split and cell type.
 
-    Target genes of all perturbations are left out. Where fewer than two perturbations are to be told apart there are
-    no rows.
+    Columns: ``split``, ``cell_type``, ``predicted``, ``observed``, ``distance``; of the predicted one ``nearer``, how
+    many of all ``rivals`` are nearer than the right one (ties count half), and ``pds``; and ``mean_pds`` of all. Target
+    genes of all perturbations are left out. Where fewer than two are to be told apart there are no rows.
     """
     import pandas as pd
 
@@ -121,12 +122,33 @@ def discrimination_table(effects: "pd.DataFrame") -> "pd.DataFrame":
         )
         if len(predicted) < 2:
             continue
-        distance = pd.DataFrame(cdist(predicted, observed, "cityblock"), predicted.index, observed.index)
-        distance.index.name, distance.columns.name = "predicted", "observed"
-        long = distance.melt(ignore_index=False, value_name="distance").reset_index()
-        parts.append(long.assign(split=split, cell_type=kind))
-    columns = ["split", "cell_type", "predicted", "observed", "distance"]
-    return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
+        values = cdist(predicted, observed, "cityblock")
+        nearer = count_nearer(values)
+        names, shown = predicted.index.to_numpy(), slice(MOST_RANKED)
+        long = pd.DataFrame(values[shown, shown], names[shown], names[shown]).melt(
+            ignore_index=False, var_name="observed", value_name="distance"
+        )
+        order = np.tile(np.arange(len(names[shown])), len(names[shown]))
+        columns = {
+            "split": split,
+            "cell_type": kind,
+            "predicted": long.index.to_numpy(),
+            "observed": long["observed"].to_numpy(),
+            "distance": long["distance"].to_numpy(),
+            "nearer": nearer[order],
+            "rivals": len(names) - 1,
+            "pds": (1.0 - nearer / (len(names) - 1))[order],
+            "mean_pds": 1.0 - nearer.mean() / (len(names) - 1),
+        }
+        parts.append(pd.DataFrame(columns))
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["split", "cell_type"])
+
+
+def count_nearer(distance: "np.ndarray") -> "np.ndarray":
+    """Return how many other columns are nearer than the diagonal in each row (K, K), (K,); ties count half."""
+    own = np.diagonal(distance)[:, None]
+    nearer: np.ndarray = (distance < own).sum(axis=1) + 0.5 * ((distance == own).sum(axis=1) - 1)
+    return nearer
 
 
 def draw_discrimination(distances: "pd.DataFrame") -> "Figure":
@@ -136,21 +158,17 @@ def draw_discrimination(distances: "pd.DataFrame") -> "Figure":
     """
     from matplotlib.figure import Figure
 
+    several = len(set(distances["cell_type"])) > 1
     contests = {
-        str(split): rows[rows["cell_type"] == rows["cell_type"].iloc[0]].pivot_table(
-            index="predicted", columns="observed", values="distance"
-        )
+        (str(split), str(rows["cell_type"].iloc[0])): rows[rows["cell_type"] == rows["cell_type"].iloc[0]]
         for split, rows in distances.groupby("split", sort=True)
     }
-    shown = {split: table.iloc[:MOST_RANKED, :MOST_RANKED] for split, table in contests.items()}
-    sizes = [max(len(table), 5) for table in shown.values()]
+    sizes = [max(len(set(rows["predicted"])), 5) for rows in contests.values()]
     widths = [1.6 + 0.27 * size for size in sizes]
     figure = Figure(figsize=(sum(widths) + 1.4, 1.7 + 0.25 * max(sizes)), layout="constrained")
-    panels = figure.subplots(1, len(shown), squeeze=False, width_ratios=widths).ravel()
-    for panel, (split, table) in zip(panels, shown.items(), strict=True):
-        draw_distances(
-            panel, table, contests[split], f"Split {split}: PDS {discrimination(contests[split]).mean():.3g}"
-        )
+    panels = figure.subplots(1, len(contests), squeeze=False, width_ratios=widths).ravel()
+    for panel, ((split, kind), rows) in zip(panels, contests.items(), strict=True):
+        draw_distances(panel, rows, f"Split {split}, {kind}" if several else f"Split {split}")
     figure.supxlabel(
         "on the diagonal: how many other perturbations are nearer to the prediction (0: none, the best)",
         fontsize="small",
@@ -158,13 +176,14 @@ def draw_discrimination(distances: "pd.DataFrame") -> "Figure":
     return figure
 
 
-def draw_distances(axes: "Axes", table: "pd.DataFrame", whole: "pd.DataFrame", title: str) -> None:
-    """Draw one contest; ``whole`` is what ranks are taken among."""
-    values = table.to_numpy(dtype=float)
+def draw_distances(axes: "Axes", rows: "pd.DataFrame", title: str) -> None:
+    """Draw the distances of one split and cell type."""
+    table = rows.pivot_table(index="predicted", columns="observed", values="distance")
+    values, nearer = table.to_numpy(dtype=float), rows.groupby("predicted")["nearer"].first()
     image = axes.imshow(values, cmap="cividis", aspect="equal")
     middle = (values.min() + values.max()) / 2
     if len(table) <= MOST_WRITTEN:
-        for place, rank in enumerate(ranks(whole)[: len(table)]):
+        for place, rank in enumerate(nearer):
             colour = "black" if values[place, place] > middle else "white"
             axes.text(place, place, f"{rank:g}", color=colour, ha="center", va="center", fontsize=7)
     names = [str(name) for name in table.index]
@@ -172,20 +191,7 @@ def draw_distances(axes: "Axes", table: "pd.DataFrame", whole: "pd.DataFrame", t
     axes.set_yticks(range(len(names)), names, fontsize=7)
     axes.set_xlabel("observed effect of")
     axes.set_ylabel("predicted effect of")
-    more = "" if len(table) == len(whole) else f", first {len(table)} of {len(whole)}"
-    axes.set_title(title + more, loc="left", fontsize="medium")
+    total = int(rows["rivals"].iloc[0]) + 1
+    shown = "" if len(table) == total else f", first {len(table)} of {total}"
+    axes.set_title(f"{title}: PDS {rows['mean_pds'].iloc[0]:.3g}{shown}", loc="left", fontsize="medium")
     axes.figure.colorbar(image, ax=axes, label="L1 distance over genes", shrink=0.8)
-
-
-def ranks(table: "pd.DataFrame") -> "np.ndarray":
-    """Return how many other columns are nearer than the diagonal in each row, (K,); ties count half."""
-    values = table.to_numpy(dtype=float)
-    own = np.diagonal(values)[:, None]
-    nearer: np.ndarray = (values < own).sum(axis=1) + 0.5 * ((values == own).sum(axis=1) - 1)
-    return nearer
-
-
-def discrimination(table: "pd.DataFrame") -> "np.ndarray":
-    """Return ``pds`` of each row, (K,)."""
-    score: np.ndarray = 1.0 - ranks(table) / (len(table) - 1)
-    return score

@@ -1,17 +1,20 @@
 """Figures of a run: what they show is what the run measured, and they are written with their data."""
 
+import contextlib
+import io
 import json
 import re
 import shutil
-import subprocess
-import sys
 
+import anndata
 import numpy as np
 import pandas as pd
 import pytest
 
+from bioppo.cli.main import main
 from bioppo.envs.perturbation import figures as drawn
-from bioppo.envs.perturbation.effect_figures import apart, discrimination, discrimination_table
+from bioppo.envs.perturbation import generate_synthetic
+from bioppo.envs.perturbation.effect_figures import apart, discrimination_table, draw_discrimination
 from bioppo.envs.perturbation.evaluation_tables import principal_plane
 from bioppo.envs.perturbation.score_figures import draw_scores, score_table
 from bioppo.envs.perturbation.trajectory_figures import choose_groups, group_title, split_series
@@ -29,12 +32,10 @@ SMALL = [
 def run(tmp_path_factory):
     """Train the twin experiment on a small data set; return its directory and what it printed."""
     folder = tmp_path_factory.mktemp("twin")
-    command = [sys.executable, "-m", "bioppo.cli.main", "train", "experiment=perturbation_twin", *SMALL]
-    done = subprocess.run(
-        [*command, f"hydra.run.dir={folder / 'run'}"], cwd=folder, capture_output=True, text=True, timeout=300
-    )
-    assert done.returncode == 0, done.stderr
-    return folder / "run", done.stdout
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        assert main(["train", "experiment=perturbation_twin", *SMALL, f"hydra.run.dir={folder / 'run'}"]) == 0
+    return folder / "run", printed.getvalue()
 
 
 @pytest.fixture(scope="module")
@@ -103,14 +104,31 @@ def test_effects_are_those_that_were_scored(run, data):
 
 def test_ranks_on_the_diagonal_are_those_of_pds(data, result):
     for split, rows in data["discrimination"].groupby("split"):
-        table = rows.pivot_table(index="predicted", columns="observed", values="distance")
-        assert discrimination(table).mean() == pytest.approx(result[f"last/pds_{split}"])
+        scores = rows.groupby("predicted")["pds"].first()
+        assert scores.mean() == pytest.approx(result[f"last/pds_{split}"])
+        assert rows["mean_pds"].iloc[0] == pytest.approx(scores.mean())
+        for predicted, own in rows.groupby("predicted"):
+            right = own.loc[own["observed"] == predicted, "distance"].iloc[0]
+            assert (own["distance"] < right).sum() == own["nearer"].iloc[0]
 
 
 def test_nothing_is_told_apart_from_nothing(data):
     effects = data["effects"]
     alone = effects[effects["perturbation"] == effects["perturbation"].iloc[0]]
     assert discrimination_table(alone).empty
+
+
+def test_of_many_perturbations_the_first_are_shown_and_all_are_ranked(data):
+    random = np.random.default_rng(0)
+    names = [f"p{number:02d}" for number in range(45)]
+    frame = pd.DataFrame([(name, gene) for name in names for gene in "abcdef"], columns=["perturbation", "gene"])
+    frame = frame.assign(split="A", cell_type="all", any_target=False, observed=random.normal(size=len(frame)))
+    frame["predicted"] = frame["observed"]
+    table = discrimination_table(frame)
+    assert set(table["predicted"]) == set(table["observed"]) == set(names[:40])
+    assert (table["rivals"] == 44).all()
+    assert (table["pds"] == 1.0).all()
+    assert draw_discrimination(table).axes[0].get_title(loc="left") == "Split A: PDS 1, first 40 of 45"
 
 
 def test_ways_start_together_and_end_where_cells_end(run, data):
@@ -190,3 +208,31 @@ def test_both_splits_are_chosen_from():
 def test_labels_keep_apart_around_their_mean():
     assert apart([0.0, 0.0, 5.0], 1.0) == pytest.approx([-1 / 3, 2 / 3, 14 / 3])
     assert apart([], 1.0) == []
+
+
+def test_a_file_becomes_scores_and_figures_by_one_command(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    cells = generate_synthetic(
+        n_genes=12, n_perturbations=4, n_control=240, n_per_perturbation=60, cell_types=2, counts=True
+    )
+    table = anndata.AnnData(cells.X, obs={"guide": cells.labels, "donor": cells.cell_types})
+    table.var_names = cells.genes
+    table.write_h5ad(tmp_path / "cells.h5ad")
+    words = [
+        *("train", "env=perturbation", "env.data.source=file", "env.data.path=cells.h5ad", "env.data.pert_col=guide"),
+        *("env.data.control_label=control", "env.data.cell_type_col=donor", "env.data.n_genes=10"),
+        *("env.data_split.held_out_perturbations=0.25", f"env.data_split.held_out_cell_type={cells.cell_types[0]}"),
+        *("algo=supervised", "budget=512", "algo.n_samples=256", "evaluation.num_envs=64", "hydra.run.dir=run"),
+    ]
+    assert main(words) == 0
+    assert "(additive)" in capsys.readouterr().out
+    written = {path.name for path in (tmp_path / "run" / "figures").iterdir()}
+    assert written == {
+        f"{name}.{ending}"
+        for name in ("effects", "discrimination", "plane", "learning", "methods")
+        for ending in ("png", "svg", "csv")
+    }
+    assert set(pd.read_csv(tmp_path / "run" / "figures" / "methods.csv")["split"]) == {"A", "B", "C"}
+    titles = [axes.get_title(loc="left") for axes in drawn.figures(tmp_path / "run")["plane"].axes]
+    assert any(f"in {cells.cell_types[0]} (split C)" in title for title in titles)
+    assert drawn.summary(tmp_path / "run") is None
