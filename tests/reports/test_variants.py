@@ -116,7 +116,10 @@ def test_when_policies_are_looked_at_makes_no_other_task(study):
     study.run("a", evaluation={"episodes": 100, "every": 10})
     study.run("b", evaluation={"episodes": 100, "every": 20})
     found = variants(find_runs(study.path))
-    assert [(variant.label, variant.task) for variant in found] == [("every=10", ""), ("every=20", "")]
+    assert [(variant.label, variant.task) for variant in found] == [
+        ("evaluation.every=10", ""),
+        ("evaluation.every=20", ""),
+    ]
     assert len(tasks(found)) == 1
 
 
