@@ -15,8 +15,10 @@ from .simplex import AT_LOWER, AT_UPPER, AT_ZERO, BASIC, INFINITE, ZERO_COST, Fl
 from .standard_form import StandardForm
 
 ACCEPTED = 1e-9
-"""How far a reused basis may leave a bound b, relative to 1 + |b|; the obligation is 1e-7, but answers shall not depend on
-which of two bases is found first."""
+"""How far a reused basis may leave a bound b, relative to 1 + |b|.
+
+The obligation is 1e-7, but answers shall not depend on which of two bases is found first.
+"""
 ROW_ACCEPTED = 1e-6
 PROOF = 1e-7
 """A ray, scaled to largest entry 1, proves infeasibility where it misses 0 by more."""
@@ -61,8 +63,9 @@ class Basis:
 class Ray:
     """A sum of rows that no flux can balance (Farkas).
 
-    With ``d = A'y`` for multipliers y, every flux has ``d'x = 0``. ``directions`` is d, ``(n_columns,)``, scaled to largest
-    entry 1. The largest ``d'x`` within the bounds is ``row`` times `bound_inputs`; below 0 it proves infeasibility.
+    With ``d = A'y`` for multipliers y, every flux has ``d'x = 0``. ``directions`` is d, ``(n_columns,)``, scaled to
+    largest entry 1. The largest ``d'x`` within the bounds is ``row`` times `bound_inputs`; below 0 it proves that
+    nothing is feasible.
     """
 
     directions: FloatArray
@@ -97,7 +100,7 @@ def build_basis(form: StandardForm, status: NDArray[np.int8], inputs: FloatArray
 
 
 def flux_matrix(form: StandardForm, basis: Basis) -> FloatArray:
-    """Return the fluxes of all reactions as a function of `bound_inputs`, ``(1 + 2 n_varying_columns, n_reactions)``."""
+    """Return the fluxes of all reactions as a function of `bound_inputs`, ``(1 + 2 len(varying), n_reactions)``."""
     basic = np.flatnonzero(basis.status == BASIC)
     dependence = _dependence(form, basis.status, basic, _factorise(form, basic))
     return np.asarray(form.flux_of_columns @ dependence[: form.shape[1]]).T

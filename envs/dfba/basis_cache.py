@@ -9,7 +9,7 @@ from .basis import PROOF, Basis, Ray
 from .simplex import FloatArray
 
 UNKNOWN = -1
-SEARCHED = 64
+SEARCHED = 256
 """Bases tried without a hint, the most used first: beyond, one simplex run is as fast."""
 REORDERED = 256
 """Calls between two orders of bases by use."""

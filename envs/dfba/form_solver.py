@@ -45,7 +45,7 @@ class LinearProgramError(RuntimeError):
 
 @dataclass(slots=True, eq=False)
 class Answers:
-    """For K copies: where each answer is (`BasisCache`), whether there is one, growth and tracked fluxes, all fluxes."""
+    """For K copies: each answer's place (`BasisCache`), whether there is one, growth and tracked fluxes, all fluxes."""
 
     place: NDArray[np.intp]
     feasible: NDArray[np.bool_]
@@ -128,15 +128,17 @@ class FormSolver:
     def _solve_misses(
         self, inputs: FloatArray, place: NDArray[np.intp], outputs: FloatArray
     ) -> dict[int, FloatArray | None]:
-        """Solve what no known basis answers; return columns, None where infeasible, of copies whose basis is not kept."""
+        """Solve what no known basis answers; return columns of copies without a kept basis, None where infeasible."""
         direct: dict[int, FloatArray | None] = {}
         pending = np.flatnonzero(place == UNKNOWN)
         while len(pending):
             copy = int(pending[0])
             self.counts["misses"] += 1
             answer, ray = self._run(inputs[copy], proof=self.uses_cache)
-            if self.uses_cache:
-                self._keep(answer, ray, inputs, pending, place, outputs)
+            if self.uses_cache and not self._keep(answer, ray, inputs, pending, place, outputs):
+                # The engine settled a tie wrongly, by its tolerances; the other one may not.
+                answer, ray = self._run(inputs[copy], proof=True, first=OTHER[self.engine])
+                self.counts["unstored"] += not self._keep(answer, ray, inputs, pending, place, outputs)
             if place[copy] == UNKNOWN:
                 direct[copy] = answer.columns
                 if answer.columns is not None:
@@ -153,28 +155,32 @@ class FormSolver:
         pending: NDArray[np.intp],
         place: NDArray[np.intp],
         outputs: FloatArray,
-    ) -> None:
-        """Add what a simplex run found to the known bases and proofs, and answer all pending copies that it fits."""
+    ) -> bool:
+        """Add what a simplex run found to the known bases and proofs, and answer all pending copies that it fits.
+
+        False where the basis must not be kept.
+        """
         if answer.columns is None:
             if ray is not None:
                 number = self.cache.add_ray(ray)
                 self.cache.try_rays(pending, inputs, place)
                 if place[pending[0]] == UNKNOWN:
                     place[pending[0]] = number
-            return
+            return True
         try:
             basis = build_basis(self.form, answer.status, inputs[pending[0]])
         except BasisError as error:
-            self.counts["unstored"] += 1
             logger.debug("A basis is not kept: %s.", error)
-            return
+            return False
         self.cache.try_basis(self.cache.add_basis(basis), pending, inputs, place, outputs)
+        return True
 
-    def _run(self, inputs: FloatArray, *, proof: bool) -> tuple[SimplexAnswer, Ray | None]:
+    def _run(self, inputs: FloatArray, *, proof: bool, first: str | None = None) -> tuple[SimplexAnswer, Ray | None]:
         """Solve one copy by the simplex, cold or by the other solver where that fails; prove an infeasible verdict."""
         lower, upper = self.form.column_bounds(inputs)
         reasons, refused = [], None
-        for engine, cold in ((self.engine, False), (self.engine, True), (OTHER[self.engine], True)):
+        first = first or self.engine
+        for engine, cold in ((first, False), (first, True), (OTHER[first], True)):
             simplex = self._engine(engine)
             if cold:
                 simplex.restart()
@@ -240,7 +246,7 @@ class FormSolver:
                 )
 
     def _count(self, count: int, *, misses: int, place: NDArray[np.intp]) -> None:
-        """Note how many copies a known basis or proof answered; the cache goes off where that is too rarely the case."""
+        """Note how many copies a known basis or proof answered; where that is too rarely so, the cache goes off."""
         self.counts["hits"] += count - misses
         self.counts["proofs"] += int(np.count_nonzero((place <= -2) & (place != CROSSED)))
         if not self.may_switch_off:

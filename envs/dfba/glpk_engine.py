@@ -97,9 +97,10 @@ class GlpkSimplex:
             if not any(glpk.glp_get_col_stat(self.problem, j + 1) != glpk.GLP_BS for j in free):
                 return  # nothing can move
             if len(level) == 1:
-                column = next(iter(level))
-                if glpk.glp_get_col_stat(self.problem, column + 1) in (glpk.GLP_NL, glpk.GLP_NS):
-                    # Least already, and the only column with a reduced cost.
+                column, coefficient = next(iter(level.items()))
+                best = glpk.GLP_NL if coefficient > 0.0 else glpk.GLP_NU
+                if glpk.glp_get_col_stat(self.problem, column + 1) in (best, glpk.GLP_NS):
+                    # Optimal already, and the only column with a reduced cost.
                     if column in free:
                         self._fix(column, fixed)
                         free.remove(column)

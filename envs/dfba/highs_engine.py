@@ -27,15 +27,16 @@ class HighsSimplex:
         self.form = form
         self.lower, self.upper = form.lower.copy(), form.upper.copy()
         self.cost: Level = {}
-        self.highs: Any = highspy.Highs()
-        for name, value in {
+        self.highs: Any = highspy.Highs()  # type: ignore[no-untyped-call]
+        options: dict[str, bool | int | float | str] = {
             "output_flag": False,
             "presolve": "off",
             "solver": "simplex",
             "threads": 1,
             "primal_feasibility_tolerance": FEASIBILITY,
             "dual_feasibility_tolerance": FEASIBILITY,
-        }.items():
+        }
+        for name, value in options.items():
             self.highs.setOptionValue(name, value)
         self.highs.passModel(_highs_program(form))
 
@@ -84,12 +85,13 @@ class HighsSimplex:
             if not np.any(movable & ~fixed & (status != BASIC)):
                 return  # nothing can move
             if len(level) == 1:
-                column = next(iter(level))
-                if status[column] == AT_LOWER or fixed[column]:
-                    # Least already, and the only column with a reduced cost.
+                column, coefficient = next(iter(level.items()))
+                best = AT_LOWER if coefficient > 0.0 else AT_UPPER
+                if status[column] == best or fixed[column] or not movable[column]:
+                    # Optimal already, and the only column with a reduced cost.
                     if movable[column] and not fixed[column]:
-                        self._fix(np.array([column]), self.lower[[column]])
-                        fixed[column], standing[column] = True, AT_LOWER
+                        self._fix(np.array([column]), (self.lower if best == AT_LOWER else self.upper)[[column]])
+                        fixed[column], standing[column] = True, best
                     continue
             self._set_cost(level)
             ended = self._run(PRIMAL)

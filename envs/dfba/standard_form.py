@@ -146,8 +146,12 @@ def build_form(
     split: set[int] = set() if tie_break == "vertex" or probe else set(tracked)
     if tie_break == "parsimonious" and not probe:
         split |= varies | {r for r in range(n_reactions) if model.lower[r] < 0.0 < model.upper[r]}
-    reactions, signs, lower, upper = [], [], [], []
-    first, second = {}, {}
+    reactions: list[int] = []
+    signs: list[float] = []
+    lower: list[float] = []
+    upper: list[float] = []
+    first: dict[int, int] = {}
+    second: dict[int, int] = {}
     for reaction, (low, high) in enumerate(zip(model.lower.tolist(), model.upper.tolist(), strict=True)):
         first[reaction] = len(reactions)
         if reaction in split:

@@ -23,9 +23,9 @@ def lexicographic_levels(
 ) -> list[Level]:
     """Return the levels below growth.
 
-    Least secretion of every action's exchange in the order of the actions, least uptake of every tracked exchange in the
-    order of the species, and least secretion of every other one. With more than ``MANY_EXCHANGES`` only exchanges of
-    actions and ``named`` ones have levels, and a last one minimises the sum of all uptakes and secretions.
+    Least secretion of every action's exchange in the order of the actions, least uptake of every tracked exchange in
+    the order of the species, and least secretion of every other one. With more than ``MANY_EXCHANGES`` only exchanges
+    of actions and ``named`` ones have levels, and a last one minimises the sum of all uptakes and secretions.
 
     Parameters
     ----------
