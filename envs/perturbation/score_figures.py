@@ -41,7 +41,12 @@ def learning_table(progress: "pd.DataFrame") -> "pd.DataFrame":
         *DIVERGENCES,
         *("train/target_kl", "train/early_stop"),
     ]
-    return progress[["simulator_calls", *(name for name in wanted if name in progress)]]
+    return progress[["update", "simulator_calls", *(name for name in wanted if name in progress)]]
+
+
+def axis_of(progress: "pd.DataFrame") -> str:
+    """Return the column that training is drawn along: simulator calls, or updates of a learner that makes no calls."""
+    return "simulator_calls" if progress["simulator_calls"].max() > 0 else "update"
 
 
 def draw_learning(progress: "pd.DataFrame") -> "Figure":
@@ -52,9 +57,10 @@ def draw_learning(progress: "pd.DataFrame") -> "Figure":
     training = [name for name in TRAINING if name in progress and progress[name].notna().any()]
     divergences = [name for name in DIVERGENCES if name in progress and progress[name].notna().any()]
     count = len(scores) + len(training) + bool(divergences)
-    rows = -(-max(count, 1) // COLUMNS)
-    figure = Figure(figsize=(12, 0.6 + 2.6 * rows), layout="constrained")
-    panels = list(figure.subplots(rows, COLUMNS, squeeze=False).ravel())
+    columns = max(min(count, COLUMNS), 1)
+    rows = -(-max(count, 1) // columns)
+    figure = Figure(figsize=(3.0 * columns, 0.6 + 2.6 * rows), layout="constrained")
+    panels = list(figure.subplots(rows, columns, squeeze=False).ravel())
     free = iter(panels)
     for name in scores:
         draw_line(next(free), progress, {f"evaluation/{name}_A": "validation"}, f"{PRIMARY[name]}, validation")
@@ -64,7 +70,7 @@ def draw_learning(progress: "pd.DataFrame") -> "Figure":
         draw_divergences(next(free), progress, divergences)
     for panel in free:
         panel.set_visible(False)
-    figure.supxlabel("simulator calls", fontsize="medium")
+    figure.supxlabel(axis_of(progress).replace("_", " "), fontsize="medium")
     return figure
 
 
@@ -72,10 +78,10 @@ def draw_line(axes: "Axes", progress: "pd.DataFrame", columns: dict[str, str], t
     """Draw columns of the progress against simulator calls."""
     styles = [(BLUE, "-"), (ORANGE, "--"), (GREEN, "-."), ("#CC79A7", ":"), ("black", "-")]
     for (column, label), (colour, line) in zip(columns.items(), styles, strict=False):
-        rows = progress[["simulator_calls", column]].dropna()
+        rows = progress[[axis_of(progress), column]].dropna()
         marker = "o" if len(rows) < 30 else ""
         axes.plot(
-            rows["simulator_calls"],
+            rows.iloc[:, 0],
             rows[column],
             color=colour,
             linestyle=line,
@@ -94,11 +100,11 @@ def draw_divergences(axes: "Axes", progress: "pd.DataFrame", columns: Sequence[s
     """Draw the KL divergences of updates, the target, and a mark under each update that stopped early."""
     draw_line(axes, progress, {column: DIVERGENCES[column] for column in columns}, "KL divergence of an update")
     if "train/target_kl" in progress:
-        rows = progress[["simulator_calls", "train/target_kl"]].dropna()
+        rows = progress[[axis_of(progress), "train/target_kl"]].dropna()
         axes.plot(*rows.to_numpy().T, color="0.5", linewidth=0.9, linestyle=(0, (1, 1)), label="target_kl")
     axes.set_ylim(0, 1.55 * axes.get_ylim()[1])  # room for the legend
     if "train/early_stop" in progress:
-        stopped = progress.loc[progress["train/early_stop"] > 0, "simulator_calls"]
+        stopped = progress.loc[progress["train/early_stop"] > 0, axis_of(progress)]
         if len(stopped):
             axes.plot(
                 stopped,

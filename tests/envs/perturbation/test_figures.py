@@ -16,7 +16,7 @@ from bioppo.envs.perturbation import figures as drawn
 from bioppo.envs.perturbation import generate_synthetic
 from bioppo.envs.perturbation.effect_figures import apart, discrimination_table, draw_discrimination
 from bioppo.envs.perturbation.evaluation_tables import principal_plane
-from bioppo.envs.perturbation.score_figures import draw_scores, score_table
+from bioppo.envs.perturbation.score_figures import draw_learning, draw_scores, learning_table, score_table
 from bioppo.envs.perturbation.trajectory_figures import choose_groups, group_title, split_series
 from bioppo.reports.curves import study_data
 from bioppo.reports.records import find_runs
@@ -196,6 +196,18 @@ def test_a_run_without_tables_still_shows_its_training(run, tmp_path):
     assert list(drawn.figures(tmp_path)) == ["learning"]
     assert drawn.summary(tmp_path) is None
     assert drawn.study_figures({"unfinished": [tmp_path]}) == {}
+
+
+def test_training_is_drawn_along_calls_or_where_there_are_none_along_updates():
+    progress = pd.DataFrame({"update": [0, 1, 2], "simulator_calls": [0, 0, 0], "evaluation/pds_A": [0.5, 0.7, 0.9]})
+    (panel,) = draw_learning(learning_table(progress)).axes
+    np.testing.assert_array_equal(panel.lines[0].get_xdata(), [0, 1, 2])
+    rows = {"simulator_calls": [0, 64, 128], "train/total_kl": [np.nan, 0.01, 0.03], "train/early_stop": [np.nan, 0, 1]}
+    figure = draw_learning(learning_table(progress.assign(**rows, **{"train/target_kl": 0.02})))
+    assert figure.axes[0].lines[0].get_xdata().tolist() == [0, 64, 128]
+    labels = {line.get_label(): line for line in figure.axes[1].lines}
+    assert labels["early stop (1)"].get_xdata().tolist() == [128]
+    assert list(labels) == ["total_kl", "target_kl", "early stop (1)"]
 
 
 def test_both_splits_are_chosen_from():
