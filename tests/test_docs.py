@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from bioppo.algorithms.baselines.config import CEMConfig
+from bioppo.algorithms.independent_ppo.config import AgentConfig, IndependentPPOConfig
+from bioppo.algorithms.independent_ppo.spam_config import SpamPPOConfig
 from bioppo.algorithms.masked_ppo.config import MaskedPPOConfig
 from bioppo.algorithms.ppo.config import PPOConfig
 from bioppo.algorithms.trpo_ppo.config import TRPOPPOConfig
@@ -22,7 +25,9 @@ TABLES = {
     "docs/trpo_ppo.md": TRPOPPOConfig,
     "docs/masked_ppo.md": MaskedPPOConfig,
     "docs/perturbation.md": PerturbationConfig,
+    "docs/independent_ppo.md": IndependentPPOConfig,
 }
+FURTHER_TABLES = {"docs/independent_ppo.md": (AgentConfig, SpamPPOConfig, CEMConfig)}
 
 
 def blocks(page, language):
@@ -78,7 +83,8 @@ def test_documented_commands_compose(line, tmp_path, monkeypatch, capsys):
 
 @pytest.mark.parametrize("page", TABLES)
 def test_option_tables_are_the_options(page):
-    assert option_table(TABLES[page]) in (ROOT / page).read_text()
+    for schema in (TABLES[page], *FURTHER_TABLES.get(page, ())):
+        assert option_table(schema) in (ROOT / page).read_text()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

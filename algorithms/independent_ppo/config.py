@@ -99,7 +99,9 @@ class IndependentPPOConfig(PPOConfig):
     trpo_ppo: dict[str, Any] = option(  # noqa: RUF009  # every instance gets its own copy
         {}, "options of algo=trpo_ppo for agents that learn by it, where they are not options above"
     )
-    agents: dict[str, Any] = option({}, "by name: what an agent has for itself, such as {A: {learning_rate: 1e-3}}")  # noqa: RUF009
+    agents: dict[str, Any] = option(  # noqa: RUF009  # every instance gets its own copy
+        {}, "what an agent has for itself, by its name: +algo.agents.NAME.learning_rate=1e-3"
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -61,7 +61,7 @@ class DynamicFBAVectorEnv(BatchedEnv):
         self.community = load_community(config) if community is None else community
         self.case: Case = self.community.case
         self.frame_skip = cast("int", config.frame_skip)
-        self.decisions = self.case.horizon_steps // self.frame_skip
+        self.horizon = self.decisions = self.case.horizon_steps // self.frame_skip
         self.scaling = ActionScaling(self.case, cast("str", config.action_range), self.community.action_places)
         self.seen = ObservationScaling(self.case, cast("str", config.observation.scaling), config.observation.scale)
         self.scripted = scripted_agents(self.case)
@@ -135,14 +135,10 @@ class DynamicFBAVectorEnv(BatchedEnv):
 
     def joint_actions(self, actions: Arrays) -> FloatArray:
         """Return the bounds (num_envs, A) that learning agents wrote; those of others are idle."""
-        parts = {self.agents[0]: actions} if self.alone else actions
-        if not isinstance(parts, Mapping) or set(parts) != set(self.agents):
-            given = ", ".join(parts) if isinstance(parts, Mapping) else type(parts).__name__
-            raise UserError(f"Actions are given as {given}: give a mapping with {', '.join(self.agents)}.")
+        parts = {self.agents[0]: actions} if self.alone else cast("Mapping[str, np.ndarray]", actions)
         joint = np.repeat(self.scaling.idle[None], self.num_envs, axis=0)
         for name, part in parts.items():
-            place = self.scaling.places[name]
-            joint[:, place] = self.scaling.physical(name, part, (self.num_envs, place.stop - place.start))
+            joint[:, self.scaling.places[name]] = self.scaling.physical(name, part)
         return joint
 
     def reward_of(self, result: StepResult) -> FloatArray:
@@ -197,6 +193,12 @@ class DynamicFBAVectorEnv(BatchedEnv):
     def measure(self, trajectories: Trajectories) -> Evaluation:
         """Return returns by agent, end states, infeasible and tied shares, and the error of the mass balance."""
         return measure_community(self.community, self.agents, trajectories)
+
+    def idle_action(self) -> Arrays:
+        """Return what an agent writes that forces nothing, (a,), by agent where several learn."""
+        scaling = self.scaling
+        idle = {name: scaling.written(name, scaling.idle[scaling.places[name]]) for name in self.agents}
+        return idle[self.agents[0]] if self.alone else idle
 
     def baselines(self) -> dict[str, Any]:
         """Return greedy, the best constant bounds, and those with one agent idle."""
