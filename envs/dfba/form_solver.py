@@ -14,7 +14,7 @@ from .basis_cache import UNKNOWN, BasisCache
 from .glpk_engine import GlpkSimplex
 from .highs_engine import HighsSimplex
 from .simplex import FloatArray, Simplex, SimplexAnswer, SolverError
-from .standard_form import StandardForm
+from .standard_form import WITHIN, StandardForm
 
 GENOME_SCALE = 200
 """Metabolites above which HiGHS is faster than GLPK, and a basis costs more than it saves."""
@@ -26,8 +26,6 @@ CROSSED = -(2**31)
 """Place of a copy with a lower bound above its upper one."""
 OTHER = {"glpk": "highs", "highs": "glpk"}
 CHECK_STRIDE = 7919
-BALANCED = 1e-6
-WITHIN = 1e-7
 AGREES = 1e-7
 
 logger = logging.getLogger(__name__)
@@ -108,7 +106,10 @@ class FormSolver:
             outputs = np.zeros((len(inputs), self.form.reported_of_columns.shape[0]))
             hits = None
         misses = self.counts["misses"]
-        direct = self._solve_misses(inputs, place, outputs)
+        if self.uses_cache:
+            direct = self._solve_misses(inputs, place, outputs)
+        else:
+            direct = self._solve_each(inputs, place, outputs, all_fluxes=all_fluxes)
         feasible = place >= 0
         feasible[[copy for copy, columns in direct.items() if columns is not None]] = True
         outputs[~feasible] = 0.0
@@ -125,6 +126,25 @@ class FormSolver:
         inputs = self.form.bound_inputs(lower[None], upper[None])[0]
         return self._run(inputs, proof=True)[1]
 
+    def _solve_each(
+        self, inputs: FloatArray, place: NDArray[np.intp], outputs: FloatArray, *, all_fluxes: bool
+    ) -> dict[int, FloatArray | None]:
+        """Solve all copies by the simplex; return their columns, None where infeasible."""
+        copies = np.flatnonzero(place == UNKNOWN)
+        self.counts["misses"] += len(copies)
+        columns, verdict = self._engine(self.engine).sweep(inputs[copies], whole=all_fluxes)
+        for row in np.flatnonzero(verdict < 0):
+            answer, _ = self._run(inputs[copies[row]], proof=False)
+            verdict[row] = answer.columns is not None
+            if answer.columns is not None:
+                columns[row] = answer.columns
+        optimal = verdict == 1
+        outputs[copies[optimal]] = (self.form.reported_of_columns @ columns[optimal].T).T
+        return {
+            copy: row if found else None
+            for copy, row, found in zip(copies.tolist(), columns, optimal.tolist(), strict=True)
+        }
+
     def _solve_misses(
         self, inputs: FloatArray, place: NDArray[np.intp], outputs: FloatArray
     ) -> dict[int, FloatArray | None]:
@@ -134,8 +154,8 @@ class FormSolver:
         while len(pending):
             copy = int(pending[0])
             self.counts["misses"] += 1
-            answer, ray = self._run(inputs[copy], proof=self.uses_cache)
-            if self.uses_cache and not self._keep(answer, ray, inputs, pending, place, outputs):
+            answer, ray = self._run(inputs[copy], proof=True)
+            if not self._keep(answer, ray, inputs, pending, place, outputs):
                 # The engine settled a tie wrongly, by its tolerances; the other one may not.
                 answer, ray = self._run(inputs[copy], proof=True, first=OTHER[self.engine])
                 self.counts["unstored"] += not self._keep(answer, ray, inputs, pending, place, outputs)
@@ -194,7 +214,7 @@ class FormSolver:
                 if ray is not None or not proof:
                     return answer, ray
                 refused = answer
-            elif self._is_solution(answer.columns, lower, upper):
+            elif self.form.holds(answer.columns[None], inputs[None])[0]:
                 return answer, None
             else:
                 reasons.append(f"{engine} leaves its bounds")
@@ -202,11 +222,6 @@ class FormSolver:
             # All agree that there is no point, though none can prove it beyond rounding.
             return refused, None
         raise LinearProgramError(f"No solver solves a linear program ({'; '.join(reasons)})", lower, upper)
-
-    def _is_solution(self, columns: FloatArray, lower: FloatArray, upper: FloatArray) -> bool:
-        below = columns < lower - WITHIN * (1.0 + np.abs(lower))
-        above = columns > upper + WITHIN * (1.0 + np.abs(upper))
-        return not below.any() and not above.any() and bool(np.abs(self.form.matrix @ columns).max() <= BALANCED)
 
     def _engine(self, name: str) -> Simplex:
         if name not in self._simplex:

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import swiglpk as glpk
+from numpy.typing import NDArray
+from swiglpk import _swiglpk
 
 from .simplex import (
     AT_LOWER,
@@ -21,8 +23,14 @@ from .simplex import (
     SimplexAnswer,
     SolverError,
 )
-from .standard_form import StandardForm
+from .standard_form import BALANCED, WITHIN, StandardForm
 from .tie_break import Level
+
+# The compiled functions behind swiglpk's: called for every column, where a second call in Python doubles the time.
+get_standing = _swiglpk.glp_get_col_stat
+get_value = _swiglpk.glp_get_col_prim
+get_reduced_cost = _swiglpk.glp_get_col_dual
+set_bounds = _swiglpk.glp_set_col_bnds
 
 STANDING = {
     glpk.GLP_BS: BASIC,
@@ -50,6 +58,7 @@ class GlpkSimplex:
         for column in range(n_columns):
             self._set_bounds(column, self.lower[column], self.upper[column])
         self.cost: Level = {}
+        self.errors = (glpk.doubleArray(1), glpk.intArray(1), glpk.doubleArray(1), glpk.intArray(1))
         self.dual, self.primal = _parameters(glpk.GLP_DUALP), _parameters(glpk.GLP_PRIMAL)
 
     def __del__(self) -> None:
@@ -69,11 +78,52 @@ class GlpkSimplex:
             return SimplexAnswer(None, self._status())
         fixed: dict[int, int] = {}
         try:
-            self._settle_ties(self.form.levels[1:levels], fixed)
-            columns = np.array([glpk.glp_get_col_prim(self.problem, j + 1) for j in range(self.form.shape[1])])
+            if self.form.levels[1:levels]:
+                self._settle_ties(self.form.levels[1:levels], fixed)
+            columns = np.array([get_value(self.problem, j + 1) for j in range(self.form.shape[1])])
         finally:
             self._release(fixed)
         return SimplexAnswer(columns, self._status())
+
+    def sweep(self, inputs: FloatArray, *, whole: bool) -> tuple[FloatArray, NDArray[np.int8]]:
+        """See :class:`.simplex.Simplex`."""
+        varying, count = self.form.varying, len(self.form.varying)
+        wanted = list(range(self.form.shape[1])) if whole else self.form.reported_columns
+        positions = [column + 1 for column in wanted]
+        values, verdict = np.zeros((len(inputs), len(wanted))), np.full(len(inputs), -1, dtype=np.int8)
+        lower, upper = self.lower[varying].tolist(), self.upper[varying].tolist()
+        for copy, row in enumerate(inputs.tolist()):
+            for place, column in enumerate(varying.tolist()):
+                low, high = row[1 + place], row[1 + count + place]
+                if low != lower[place] or high != upper[place]:
+                    lower[place], upper[place] = low, high
+                    self._set_bounds(column, low, high)
+            self.lower[varying], self.upper[varying] = lower, upper
+            fixed: dict[int, int] = {}
+            try:
+                verdict[copy] = self._solve_first()
+                if verdict[copy]:
+                    if len(self.form.levels) > 1:
+                        self._settle_ties(self.form.levels[1:], fixed)
+                    if not self._holds():
+                        raise SolverError("the optimum leaves its bounds")
+                    values[copy] = [get_value(self.problem, position) for position in positions]
+            except SolverError:
+                verdict[copy] = -1
+            finally:
+                self._release(fixed)
+        columns = np.zeros((len(inputs), self.form.shape[1]))
+        columns[:, wanted] = values
+        return columns, verdict
+
+    def _holds(self) -> bool:
+        """Whether the current point balances all metabolites and keeps its bounds, by GLPK's own check."""
+        for condition, limit in ((glpk.GLP_KKT_PE, BALANCED), (glpk.GLP_KKT_PB, WITHIN)):
+            glpk.glp_check_kkt(self.problem, glpk.GLP_SOL, condition, *self.errors)
+            # Absolute errors of balances, relative ones of bounds.
+            if self.errors[0 if condition == glpk.GLP_KKT_PE else 2][0] > limit:
+                return False
+        return True
 
     def _solve_first(self) -> bool:
         """Optimise the first level and return whether there is a feasible point."""
@@ -94,12 +144,12 @@ class GlpkSimplex:
         """Optimise the lower levels, each within the optimal face of those before; ``fixed`` gains what was fixed."""
         free = self._fix_costly(np.flatnonzero(self.lower < self.upper).tolist(), fixed)
         for level in levels:
-            if not any(glpk.glp_get_col_stat(self.problem, j + 1) != glpk.GLP_BS for j in free):
+            if not any(get_standing(self.problem, j + 1) != glpk.GLP_BS for j in free):
                 return  # nothing can move
             if len(level) == 1:
                 column, coefficient = next(iter(level.items()))
                 best = glpk.GLP_NL if coefficient > 0.0 else glpk.GLP_NU
-                if glpk.glp_get_col_stat(self.problem, column + 1) in (best, glpk.GLP_NS):
+                if get_standing(self.problem, column + 1) in (best, glpk.GLP_NS):
                     # Optimal already, and the only column with a reduced cost.
                     if column in free:
                         self._fix(column, fixed)
@@ -118,8 +168,8 @@ class GlpkSimplex:
         left = []
         for column in free:
             if (
-                glpk.glp_get_col_stat(self.problem, column + 1) != glpk.GLP_BS
-                and abs(glpk.glp_get_col_dual(self.problem, column + 1)) > ZERO_COST
+                get_standing(self.problem, column + 1) != glpk.GLP_BS
+                and abs(get_reduced_cost(self.problem, column + 1)) > ZERO_COST
             ):
                 self._fix(column, fixed)
             else:
@@ -127,18 +177,18 @@ class GlpkSimplex:
         return left
 
     def _fix(self, column: int, fixed: dict[int, int]) -> None:
-        fixed[column] = glpk.glp_get_col_stat(self.problem, column + 1)
-        value = glpk.glp_get_col_prim(self.problem, column + 1)
-        glpk.glp_set_col_bnds(self.problem, column + 1, glpk.GLP_FX, value, value)
+        fixed[column] = get_standing(self.problem, column + 1)
+        value = get_value(self.problem, column + 1)
+        set_bounds(self.problem, column + 1, glpk.GLP_FX, value, value)
 
     def _release(self, fixed: dict[int, int]) -> None:
         for column, standing in fixed.items():
             self._set_bounds(column, self.lower[column], self.upper[column])
             glpk.glp_set_col_stat(self.problem, column + 1, standing)
 
-    def _status(self) -> np.ndarray:
+    def _status(self) -> NDArray[np.int8]:
         n_rows, n_columns = self.form.shape
-        status = [STANDING[glpk.glp_get_col_stat(self.problem, j)] for j in range(1, n_columns + 1)]
+        status = [STANDING[get_standing(self.problem, j)] for j in range(1, n_columns + 1)]
         status += [STANDING[glpk.glp_get_row_stat(self.problem, i)] for i in range(1, n_rows + 1)]
         return np.array(status, dtype=np.int8)
 
@@ -148,9 +198,11 @@ class GlpkSimplex:
             kind = glpk.GLP_FX if lower == upper else glpk.GLP_DB
         else:
             kind = glpk.GLP_LO if low else glpk.GLP_UP if high else glpk.GLP_FR
-        glpk.glp_set_col_bnds(self.problem, column + 1, kind, lower if low else 0.0, upper if high else 0.0)
+        set_bounds(self.problem, column + 1, kind, lower if low else 0.0, upper if high else 0.0)
 
     def _set_cost(self, level: Level) -> None:
+        if level is self.cost:
+            return
         for column in self.cost:
             glpk.glp_set_obj_coef(self.problem, column + 1, 0.0)
         for column, coefficient in level.items():

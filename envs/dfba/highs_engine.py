@@ -27,6 +27,7 @@ class HighsSimplex:
         self.form = form
         self.lower, self.upper = form.lower.copy(), form.upper.copy()
         self.cost: Level = {}
+        self.strategy = 0
         self.highs: Any = highspy.Highs()  # type: ignore[no-untyped-call]
         options: dict[str, bool | int | float | str] = {
             "output_flag": False,
@@ -46,23 +47,53 @@ class HighsSimplex:
 
     def solve(self, lower: FloatArray, upper: FloatArray, *, levels: int | None = None) -> SimplexAnswer:
         """See :class:`.simplex.Simplex`."""
+        optimum = self._optimum(lower.copy(), upper.copy(), levels)
+        if optimum is None:
+            return SimplexAnswer(None, self._status(), self._ray())
+        columns, standing = optimum
+        status = self._status()
+        if standing is not None:
+            status[: len(standing)] = standing
+        return SimplexAnswer(columns, status)
+
+    def sweep(self, inputs: FloatArray, *, whole: bool) -> tuple[FloatArray, NDArray[np.int8]]:
+        """See :class:`.simplex.Simplex`."""
+        del whole  # HiGHS gives all columns at once
+        columns = np.zeros((len(inputs), self.form.shape[1]))
+        verdict = np.full(len(inputs), -1, dtype=np.int8)
+        for copy, row in enumerate(inputs):
+            try:
+                optimum = self._optimum(*self.form.column_bounds(row))
+            except SolverError:
+                continue
+            verdict[copy] = optimum is not None
+            if optimum is not None:
+                columns[copy] = optimum[0]
+        optimal = verdict == 1
+        verdict[optimal] = np.where(self.form.holds(columns[optimal], inputs[optimal]), 1, -1)
+        return columns, verdict
+
+    def _optimum(
+        self, lower: FloatArray, upper: FloatArray, levels: int | None = None
+    ) -> tuple[FloatArray, NDArray[np.int8] | None] | None:
+        """Return the columns, and where they stand after a tie-break; None where nothing is feasible."""
         changed = np.flatnonzero((lower != self.lower) | (upper != self.upper))
-        self.lower, self.upper = lower.copy(), upper.copy()
+        self.lower, self.upper = lower, upper
         self._set_bounds(changed, lower[changed], upper[changed])
         if not self._solve_first():
-            return SimplexAnswer(None, self._status(), self._ray())
+            return None
         lower_levels = self.form.levels[1:levels]
         if not lower_levels:
-            return SimplexAnswer(self._columns(), self._status())
+            return self._columns(), None
         fixed, standing = np.zeros(len(lower), dtype=bool), np.zeros(len(lower), dtype=np.int8)
         try:
-            self._settle_ties(lower_levels, fixed, standing)
-            columns, status = self._columns(), self._status()
+            status = self._settle_ties(lower_levels, fixed, standing)
+            columns = self._columns()
         finally:
             released = np.flatnonzero(fixed)
             self._set_bounds(released, lower[released], upper[released])
         status[released] = standing[released]
-        return SimplexAnswer(columns, status)
+        return columns, status
 
     def _solve_first(self) -> bool:
         """Optimise the first level and return whether there is a feasible point."""
@@ -77,13 +108,18 @@ class HighsSimplex:
             raise SolverError(f"HiGHS ends with {status}")
         return bool(status == OPTIMAL)
 
-    def _settle_ties(self, levels: list[Level], fixed: NDArray[np.bool_], standing: NDArray[np.int8]) -> None:
-        """Optimise the lower levels within each other's optimal faces; both arrays gain what was fixed, and where."""
+    def _settle_ties(
+        self, levels: list[Level], fixed: NDArray[np.bool_], standing: NDArray[np.int8]
+    ) -> NDArray[np.int8]:
+        """Optimise the lower levels within each other's optimal faces; return where the columns stand.
+
+        Both arrays gain what was fixed, and where.
+        """
         movable = self.lower < self.upper
         status = self._fix_costly(movable & ~fixed, fixed, standing)
         for level in levels:
             if not np.any(movable & ~fixed & (status != BASIC)):
-                return  # nothing can move
+                break  # nothing can move
             if len(level) == 1:
                 column, coefficient = next(iter(level.items()))
                 best = AT_LOWER if coefficient > 0.0 else AT_UPPER
@@ -98,13 +134,14 @@ class HighsSimplex:
             if ended != OPTIMAL:
                 raise SolverError(f"HiGHS ends a tie-break with {ended}")
             status = self._fix_costly(movable & ~fixed, fixed, standing)
+        return status
 
     def _fix_costly(
         self, free: NDArray[np.bool_], fixed: NDArray[np.bool_], standing: NDArray[np.int8]
     ) -> NDArray[np.int8]:
         """Fix non-basic columns with a reduced cost where they stand; return where all columns stand."""
         solution = self.highs.getSolution()
-        status = self._status()[: len(free)]
+        status = self._standing(self.highs.getBasis().col_status)
         costly = free & (status != BASIC) & (np.abs(np.asarray(solution.col_dual)) > ZERO_COST)
         columns = np.flatnonzero(costly)
         standing[columns] = status[columns]
@@ -116,7 +153,9 @@ class HighsSimplex:
         self._set_bounds(columns, values, values)
 
     def _run(self, strategy: int) -> Any:
-        self.highs.setOptionValue("simplex_strategy", strategy)
+        if strategy != self.strategy:
+            self.highs.setOptionValue("simplex_strategy", strategy)
+            self.strategy = strategy
         self.highs.run()
         return self.highs.getModelStatus()
 
@@ -125,7 +164,10 @@ class HighsSimplex:
 
     def _status(self) -> NDArray[np.int8]:
         basis = self.highs.getBasis()
-        return STANDING[[int(status) for status in (*basis.col_status, *basis.row_status)]]
+        return np.concatenate([self._standing(basis.col_status), self._standing(basis.row_status)])
+
+    def _standing(self, statuses: list[Any]) -> NDArray[np.int8]:
+        return STANDING[np.fromiter(map(int, statuses), dtype=np.intp, count=len(statuses))]
 
     def _ray(self) -> FloatArray | None:
         _, exists, ray = self.highs.getDualRay()

@@ -44,5 +44,12 @@ class Simplex(Protocol):
     def solve(self, lower: FloatArray, upper: FloatArray, *, levels: int | None = None) -> SimplexAnswer:
         """Return the optimum of the first ``levels`` levels (None: all) within bounds of all columns."""
 
+    def sweep(self, inputs: FloatArray, *, whole: bool) -> tuple[FloatArray, NDArray[np.int8]]:
+        """Solve all levels for rows of `StandardForm.bound_inputs`, one after the other.
+
+        Return the columns ``(K, n_columns)``, unless ``whole`` only those that are reported, and whether each is an
+        optimum that holds (1), infeasible (0) or unsolved (-1).
+        """
+
     def restart(self) -> None:
         """Forget the last basis, so that the next call starts cold."""

@@ -19,6 +19,12 @@ FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.intp]
 
 
+WITHIN = 1e-7
+"""How far an answer may leave a bound b, relative to 1 + |b|."""
+BALANCED = 1e-6
+"""How much of a metabolite an answer may leave over, mmol/gDW/h."""
+
+
 @dataclass(frozen=True, eq=False)
 class StandardForm:
     """Columns, their fixed bounds and the levels of one linear program.
@@ -100,6 +106,21 @@ class StandardForm:
             inputs[:, 1 + 2 * split : 1 + count] = lower[:, self.plain_inputs]
             inputs[:, 1 + count + 2 * split :] = upper[:, self.plain_inputs]
         return inputs
+
+    @cached_property
+    def reported_columns(self) -> list[int]:
+        """The columns that growth and tracked fluxes depend on."""
+        return np.unique(self.reported_of_columns.tocoo().col).tolist()
+
+    def holds(self, columns: FloatArray, inputs: FloatArray) -> NDArray[np.bool_]:
+        """Whether columns ``(K, n_columns)`` keep the bounds of ``inputs`` and balance all metabolites."""
+        count = len(self.varying)
+        lower, upper = np.tile(self.lower, (len(columns), 1)), np.tile(self.upper, (len(columns), 1))
+        lower[:, self.varying], upper[:, self.varying] = inputs[:, 1 : 1 + count], inputs[:, 1 + count :]
+        above = columns >= lower - WITHIN * (1.0 + np.abs(lower))
+        below = columns <= upper + WITHIN * (1.0 + np.abs(upper))
+        balanced = np.abs(self.matrix @ columns.T) <= BALANCED
+        return np.asarray((above & below).all(axis=1) & balanced.all(axis=0))
 
     def column_bounds(self, inputs: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return the bounds of all columns for one row of `bound_inputs`."""
