@@ -7,9 +7,9 @@ if TYPE_CHECKING:
     from .data import PerturbationData
     from .environment import PerturbationVectorEnv
     from .features import perturbation_features
-    from .generator import generate_synthetic
     from .preprocessing import preprocess
-    from .readers import load_data
+    from .sources.generator import generate_synthetic
+    from .sources.readers import load_data
     from .splits import split_data
 
 __all__ = [
@@ -26,9 +26,9 @@ MODULES = {
     "PerturbationData": "data",
     "PerturbationVectorEnv": "environment",
     "perturbation_features": "features",
-    "generate_synthetic": "generator",
+    "generate_synthetic": "sources.generator",
     "preprocess": "preprocessing",
-    "load_data": "readers",
+    "load_data": "sources.readers",
     "split_data": "splits",
 }
 

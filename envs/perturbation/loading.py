@@ -9,13 +9,13 @@ import numpy as np
 from scipy import sparse
 
 from .data import SEPARATOR, PerturbationData, PreparedData
-from .generator import generate_synthetic
 from .options import DataOptions, GeneratorOptions, SplitOptions
 from .preprocessing import preprocess
-from .presets import preset_options
-from .readers import load_data
+from .sources.generator import generate_synthetic
+from .sources.presets import preset_options
+from .sources.readers import load_data
+from .sources.validation import check_groups
 from .splits import split_data
-from .validation import check_groups
 
 PLACES = ("source", "path", "preset", "control_file", "obs_file")
 """Options that say where the data lie and not what they are."""

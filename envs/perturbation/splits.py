@@ -11,7 +11,7 @@ from ... import UserError
 from .data import SEPARATOR, BoolArray, IntArray, PerturbationData, Split
 from .genes import label_members
 from .options import SplitOptions
-from .validation import frequent
+from .sources.validation import frequent
 
 HALVES_SEED = 1000
 """Added to the split's seed for cutting the test controls into halves."""

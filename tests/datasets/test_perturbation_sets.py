@@ -15,7 +15,7 @@ from bioppo.datasets.catalogue import data_set, read_catalogue
 from bioppo.datasets.transfer import open_remote
 from bioppo.envs.perturbation.loading import load_prepared
 from bioppo.envs.perturbation.options import DataOptions, SplitOptions
-from bioppo.envs.perturbation.presets import PRESETS, preset_options
+from bioppo.envs.perturbation.sources.presets import PRESETS, preset_options
 
 SINGLE = [f"gene{number:03d}" for number in range(240)]
 

@@ -16,9 +16,9 @@ from bioppo.envs.perturbation.baselines import (
 )
 from bioppo.envs.perturbation.data import PreparedData
 from bioppo.envs.perturbation.features import perturbation_features
-from bioppo.envs.perturbation.generator import generate_synthetic
 from bioppo.envs.perturbation.means import TrainingMeans, training_means
 from bioppo.envs.perturbation.preprocessing import preprocess
+from bioppo.envs.perturbation.sources.generator import generate_synthetic
 from bioppo.envs.perturbation.splits import split_data
 
 DATA = Path(__file__).parents[2] / "data" / "perturbation"

@@ -9,11 +9,11 @@ from scipy import sparse
 from bioppo import UserError
 from bioppo.configs.option import OptionError
 from bioppo.envs.perturbation.data import PerturbationData
-from bioppo.envs.perturbation.generator import generate_synthetic
 from bioppo.envs.perturbation.loading import load_prepared
 from bioppo.envs.perturbation.options import DataOptions, GeneratorOptions, SplitOptions
 from bioppo.envs.perturbation.preprocessing import preprocess
-from bioppo.envs.perturbation.readers import load_data
+from bioppo.envs.perturbation.sources.generator import generate_synthetic
+from bioppo.envs.perturbation.sources.readers import load_data
 from bioppo.envs.perturbation.splits import split_data
 
 SIZE = {"n_genes": 40, "n_perturbations": 6, "n_control": 300, "n_per_perturbation": 60}

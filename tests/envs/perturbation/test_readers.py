@@ -10,10 +10,10 @@ import pytest
 from scipy import io, sparse
 
 from bioppo import UserError
-from bioppo.envs.perturbation import stored_matrix
 from bioppo.envs.perturbation.loading import load_prepared
 from bioppo.envs.perturbation.options import DataOptions, SplitOptions
-from bioppo.envs.perturbation.readers import load_data
+from bioppo.envs.perturbation.sources import stored_matrix
+from bioppo.envs.perturbation.sources.readers import load_data
 from bioppo.envs.perturbation.splits import split_data
 
 GENES = [f"g{number}" for number in range(12)]

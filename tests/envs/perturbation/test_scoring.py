@@ -12,7 +12,6 @@ from bioppo.envs.perturbation import metrics
 from bioppo.envs.perturbation.baselines import Baseline, NoChange, fit_baselines, fit_mean_perturbed
 from bioppo.envs.perturbation.data import PerturbationData, PreparedData
 from bioppo.envs.perturbation.features import perturbation_features
-from bioppo.envs.perturbation.generator import generate_synthetic
 from bioppo.envs.perturbation.loading import load_prepared
 from bioppo.envs.perturbation.means import training_means
 from bioppo.envs.perturbation.options import DataOptions, SplitOptions
@@ -28,6 +27,7 @@ from bioppo.envs.perturbation.scoring import (
     score,
     start_cells,
 )
+from bioppo.envs.perturbation.sources.generator import generate_synthetic
 from bioppo.envs.perturbation.splits import split_data
 
 SMALL = {"n_genes": 20, "n_perturbations": 6, "n_control": 300, "n_per_perturbation": 50}

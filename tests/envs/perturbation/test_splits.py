@@ -3,7 +3,7 @@ import pytest
 
 from bioppo import UserError
 from bioppo.envs.perturbation.data import PerturbationData
-from bioppo.envs.perturbation.generator import generate_synthetic
+from bioppo.envs.perturbation.sources.generator import generate_synthetic
 from bioppo.envs.perturbation.splits import split_data
 
 

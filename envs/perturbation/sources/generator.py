@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from ... import UserError
-from ...configs.option import nearest
-from .data import SEPARATOR, FloatArray, IntArray, PerturbationData, Truth
-from .options import GeneratorOptions
+from .... import UserError
+from ....configs.option import nearest
+from ..data import SEPARATOR, FloatArray, IntArray, PerturbationData, Truth
+from ..options import GeneratorOptions
 
 CONTROL = "control"
 TYPE_SHIFT = 0.5

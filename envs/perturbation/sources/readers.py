@@ -11,15 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from ... import UserError
+from .... import UserError
+from ..data import BoolArray, PerturbationData
+from ..genes import check_duplicates, shared_genes, unique_names
+from ..options import DataOptions
+from ..value_scale import check_values, is_logarithm
 from .cell_limits import choose_cells, drop_cells
-from .data import BoolArray, PerturbationData
 from .file_formats import CellFile, open_cells
-from .genes import check_duplicates, shared_genes, unique_names
-from .options import DataOptions
 from .presets import check_number, preset_options
 from .validation import check_groups, check_labels, frequent
-from .value_scale import check_values, is_logarithm
 
 log = logging.getLogger(__name__)
 

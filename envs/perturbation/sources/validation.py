@@ -5,9 +5,9 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from ... import UserError
-from .data import BoolArray
-from .options import DataOptions
+from .... import UserError
+from ..data import BoolArray
+from ..options import DataOptions
 
 MIN_CONTROL_CELLS = 30
 

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from ... import UserError
-from .data import IntArray
+from .... import UserError
+from ..data import IntArray
 from .stored_matrix import csr_rows, row_reader
 
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .data import BoolArray, IntArray, PerturbationData
-from .options import DataOptions
+from ..data import BoolArray, IntArray, PerturbationData
+from ..options import DataOptions
 
 
 def choose_cells(labels: NDArray[np.str_], control: BoolArray, options: DataOptions) -> IntArray:

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ... import UserError
-from ...configs.option import nearest
-from ...datasets.download import find
-from .options import DataOptions
+from .... import UserError
+from ....configs.option import nearest
+from ....datasets.download import find
+from ..options import DataOptions
 
 
 @dataclass(frozen=True, kw_only=True)

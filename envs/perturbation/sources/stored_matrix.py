@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from ... import UserError
-from .data import FloatArray, IntArray
+from .... import UserError
+from ..data import FloatArray, IntArray
 
 BLOCK_VALUES = 4_000_000
 """How many stored values are in memory at once besides those that are kept."""

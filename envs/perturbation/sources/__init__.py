@@ -1,0 +1,1 @@
+"""Where cells come from: files, public data sets and the built-in generator."""
