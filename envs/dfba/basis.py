@@ -174,14 +174,18 @@ def _dependence(form: StandardForm, status: NDArray[np.int8], basic: NDArray[np.
     dependence[:, 0] = constant
     standing = status[form.varying]
     beside = np.flatnonzero((standing != BASIC) & (standing != AT_ZERO))
-    columns = form.varying[beside]
     places = 1 + beside + np.where(standing[beside] == AT_UPPER, count, 0)
-    dependence[columns, places] = 1.0
-    active = np.concatenate([[0], np.sort(places)])
-    right = -np.asarray(form.full_matrix @ dependence[:, active])
-    solved = factors.solve(right)
+    # An uptake's column is minus its secretion's, and solving is the dear part.
+    split = len(form.split_inputs)
+    is_uptake = (beside >= split) & (beside < 2 * split)
+    solved_for, of_place = np.unique(np.where(is_uptake, beside - split, beside), return_inverse=True)
+    right = form.full_matrix[:, form.varying[solved_for]].toarray()
+    constant_right = form.full_matrix @ constant
+    solved = -factors.solve(np.column_stack([constant_right, right]))
     solved[np.abs(solved) < NOISE] = 0.0
-    dependence[np.ix_(basic, active)] = solved
+    dependence[form.varying[beside], places] = 1.0
+    dependence[basic, 0] = solved[:, 0]
+    dependence[basic[:, None], places] = solved[:, 1 + of_place] * np.where(is_uptake, -1.0, 1.0)
     return dependence
 
 

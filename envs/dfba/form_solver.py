@@ -17,7 +17,9 @@ from .simplex import FloatArray, Simplex, SimplexAnswer, SolverError
 from .standard_form import WITHIN, StandardForm
 
 GENOME_SCALE = 200
-"""Metabolites above which HiGHS is faster than GLPK, and a basis costs more than it saves."""
+"""Metabolites above which a new basis costs tenths of a second where many exchanges vary."""
+FEW_VARYING = 40
+"""Varying reactions up to which bases of a genome-scale model are few, and cheap to keep."""
 MAX_BASES = {False: 4096, True: 256}
 WINDOW = 1000
 LEAST_HIT_RATE = 0.8
@@ -57,8 +59,9 @@ class FormSolver:
     def __init__(self, form: StandardForm, *, solver: str, max_bases: int | None, cross_check: float) -> None:
         self.form = form
         large = form.shape[0] > GENOME_SCALE
-        self.engine = solver if solver in ("glpk", "highs") else ("highs" if large else "glpk")
-        self.uses_cache = solver == "cache" or (solver == "auto" and not large)
+        self.engine = "highs" if solver == "highs" else "glpk"
+        few = form.n_varying <= FEW_VARYING
+        self.uses_cache = solver == "cache" or (solver == "auto" and (few or not large))
         self.may_switch_off = solver == "auto"
         self.cross_check = cross_check
         limit = MAX_BASES[large] if max_bases is None else max_bases
