@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from ... import UserError
 from ...configs.option import nearest
-from .kinetics import ExtracellularReactions, UptakeLaw, check_species, read_number, read_numbers, read_uptake_law
+from .extracellular import ExtracellularReactions
+from .kinetics import UptakeLaw, check_species, read_number, read_numbers, read_uptake_law
 from .medium import Medium, match_species, read_medium
 from .model import FluxModel, load_model
 from .options import CaseOptions, load_options

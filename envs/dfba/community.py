@@ -1,58 +1,23 @@
 """The community: one step of all copies of a culture, by linear programs and explicit Euler. NumPy only."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ... import UserError
-from .case import Action, Agent, Case
-from .kinetics import UptakeKinetics, as_slice
-from .linear_program import LinearProgram
-from .model import FluxModel
-from .repairs import CLIPPED, DECAYED, FROZEN, OPTIMAL, Repairs
+from .case import Case
+from .conserving import check_concentrations, order_free_sum, scale_reactions, share_of
+from .model_groups import ModelGroup, StepOptions
+from .repairs import OPTIMAL
 
 FloatArray = NDArray[np.float64]
 State = dict[str, NDArray[Any]]
 
-SPAM_UPPER, SPAM_LARGEST_FLOOR = 100.0, 10.0
-"""SPAM-DFBA 1.0.0: upper bound of every mapped exchange, and the most that an action forces, mmol/gDW/h."""
 MOST_SUBSTEPS = 64
-LEAST_CONCENTRATION = -1e-12
-"""Relative to the largest concentration of a copy, where that is above 1: more is an error, not rounding."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class StepOptions:
-    """How a step is taken; ``semantics="spam"`` is that of SPAM-DFBA 1.0.0 (Ghadermazi and Chan 2024).
-
-    Attributes
-    ----------
-    semantics
-        ``standard`` conserves matter: uptake is shared in proportion where a step would take more than there is.
-        ``spam`` lets concentrations become negative and cuts them at the next step.
-    infeasible
-        What is tried, in this order, where no flux fits the bounds.
-    death_rate
-        1/h, times the share of maintenance that is not met.
-    substeps
-        Euler steps in one step, or ``auto``: as many as the fastest uptake needs, up to 64.
-    """
-
-    semantics: str = "standard"
-    infeasible: tuple[str, ...] = ("clip_action", "relax_maintenance")
-    death_rate: float = 0.0
-    substeps: int | str = 1
-    tie_break: str = "lexicographic"
-    solver: str = "auto"
-    max_bases: int | None = None
-    cross_check: float = 1e-3
-    report_ties: bool = False
-    released: str | None = None
-    record_fluxes: bool = False
 
 
 @dataclass
@@ -104,126 +69,6 @@ class Rates:
     basis: NDArray[np.int64]
     tied: NDArray[np.bool_] | None
     fluxes: list[FloatArray] | None
-
-
-class ModelGroup:
-    """Agents that share model and kinds of action: one linear program and one call for all of them.
-
-    Attributes
-    ----------
-    members
-        Positions of the agents, ``(m,)``.
-    columns
-        Columns of the state that the exchanges move, relative to the first species.
-    varying
-        Reactions whose bounds change: the mapped exchanges, then other reactions that actions set.
-    """
-
-    def __init__(self, case: Case, members: Sequence[int], options: StepOptions, places: Sequence[slice]) -> None:
-        agents = [case.agents[member] for member in members]
-        first, n_agents = agents[0], len(case.agents)
-        self.first = first
-        self.members = np.array(members)
-        self.member_index = as_slice(self.members)
-        self.species = list(first.laws)
-        self.n_exchanges = len(self.species)
-        columns = np.array([case.column(name) for name in self.species], dtype=np.int64)
-        self.columns = as_slice(columns)
-        self.kinetics = UptakeKinetics([list(agent.laws.values()) for agent in agents], columns, case.names)
-        exchanges = [first.model.exchanges[name] for name in self.species]
-        inner = [a.reaction for a in first.actions if a.reaction >= 0 and a.reaction not in exchanges]
-        self.varying = [*exchanges, *dict.fromkeys(inner)]
-        self.spam = options.semantics == "spam"
-        self.model = first.model if self.spam else close_exchanges(first.model, exchanges, case.static)
-        self.upper = self.model.upper[self.varying].copy()
-        if self.spam:
-            self.upper[: self.n_exchanges] = SPAM_UPPER
-        self.inner_lower = self.model.lower[self.varying[self.n_exchanges :]]
-        self.caps = self._caps(agents)
-        self.actions = [
-            (number, action, self.varying.index(action.reaction))
-            for number, action in enumerate(first.actions)
-            if action.kind != "feed_rate"
-        ]
-        self.places = [places[member] for member in members]
-        n_actions = len(first.actions)
-        starts = np.array([place.start for place in self.places])
-        self.action_columns = [as_slice(starts + number) for number in range(n_actions)]
-        exchanged = [action.reaction for _, action, place in self.actions if place < self.n_exchanges]
-        self.program = LinearProgram(
-            self.model,
-            varying=self.varying,
-            tracked=exchanges,
-            actions=list(dict.fromkeys(exchanged)),
-            named=[first.model.exchanges[name] for name in named_species(case, members)],
-            tie_break=cast("Any", options.tie_break),
-            solver=cast("Any", options.solver),
-            max_bases=options.max_bases,
-            cross_check=options.cross_check,
-            report_ties=options.report_ties,
-        )
-        self.all_fluxes = options.record_fluxes
-        self.repairs = Repairs(self.model, self.varying, exchanges, self.program, options)
-        self.n_agents = n_agents
-        self._uppers: dict[int, FloatArray] = {}
-
-    def _caps(self, agents: Sequence[Agent]) -> FloatArray | None:
-        """Return the most that the file lets every agent take up, where an agent asks to respect that."""
-        if not any(agent.respect_lower for agent in agents):
-            return None
-        file = -np.minimum(self.first.model.lower[self.varying[: self.n_exchanges]], 0)
-        return np.array([[file if agent.respect_lower else np.full_like(file, np.inf)] for agent in agents])
-
-    def upper_rows(self, rows: int) -> FloatArray:
-        """Return the upper bounds of so many linear programs."""
-        if rows not in self._uppers:
-            if len(self._uppers) > 8:
-                self._uppers.clear()
-            self._uppers[rows] = np.repeat(self.upper[None], rows, axis=0)
-        return self._uppers[rows]
-
-    def limits(self, state: FloatArray) -> FloatArray:
-        """Return the uptake limits (m or 1, K, E), mmol/gDW/h."""
-        limits = self.kinetics.limits(state)
-        return limits if self.caps is None else np.minimum(limits, self.caps)
-
-    def bounds(
-        self, limits: FloatArray, actions: FloatArray, held: NDArray[Any] | None
-    ) -> tuple[FloatArray, list[tuple[int, FloatArray]]]:
-        """Return lower bounds (m, K, V) with the actions applied, and the forced floors (m, K) by place.
-
-        ``held`` (K, n_agents, n_inner) keeps the last forced bounds of reactions that no uptake limit resets; it is
-        changed in place.
-        """
-        copies, count = len(actions), len(self.members)
-        lower = np.empty((count, copies, len(self.varying)))
-        np.negative(limits, out=lower[:, :, : self.n_exchanges])
-        if len(self.inner_lower):
-            lower[:, :, self.n_exchanges :] = self.inner_lower
-            if held is not None:
-                lower[:, :, self.n_exchanges :] = held[:, self.member_index, : len(self.inner_lower)].swapaxes(0, 1)
-        floors = []
-        for number, action, place in self.actions:
-            wanted = actions[:, self.action_columns[number]].T
-            bound = lower[:, :, place]
-            floor = self._act(action, wanted, bound)
-            if floor is not None:
-                floors.append((place, floor))
-            if held is not None and place >= self.n_exchanges:
-                held[:, self.member_index, place - self.n_exchanges] = bound.T
-        return lower, floors
-
-    def _act(self, action: Action, wanted: FloatArray, bound: FloatArray) -> FloatArray | None:
-        """Set one bound (m, K) in place; return what it forces, where it can. NaN leaves the bound as it is."""
-        if action.kind == "uptake_limit":
-            bound *= np.where(wanted >= 0, np.minimum(wanted, 1.0), np.where(wanted < 0, 0.0, 1.0))
-            return None
-        floor = np.minimum(wanted, SPAM_LARGEST_FLOOR) if self.spam else wanted
-        if action.kind == "secretion_floor" or (action.species is None and not self.spam):
-            np.copyto(bound, np.maximum(floor, bound), where=wanted > 0)
-        else:
-            np.copyto(bound, np.where(wanted >= 0, floor, np.fmax(wanted, bound)))
-        return floor
 
 
 class Community:
@@ -373,7 +218,8 @@ class Community:
             for group in self.groups
         ]
         fastest = self._total(speed).max(axis=1)
-        return np.clip(np.ceil(2 * self.case.dt_h * fastest), 1, MOST_SUBSTEPS).astype(np.int64)
+        counts: NDArray[np.int64] = np.clip(np.ceil(2 * self.case.dt_h * fastest), 1, MOST_SUBSTEPS).astype(np.int64)
+        return counts
 
     def _substep(self, state: State, actions: FloatArray, rows: Any, hours: Any) -> StepResult:
         """Take one Euler step of ``hours`` (a number, or (n,)) in some copies."""
@@ -384,7 +230,12 @@ class Community:
         start = np.maximum(before, 0.0)
         if self.spam:
             part["clipped"] += start - before
-        outflow = self._outflow(part, chosen, hours)
+        outflow: Any = self.case.reactor.dilution
+        if "volume" in part:
+            fed = self._feed(part, chosen) * hours
+            part["volume"] = part["volume"] + fed
+            # Over the new volume, mixing what was there with what is fed keeps every amount exactly.
+            outflow = fed / part["volume"] / hours
         rates = self.rates(start, chosen, outflow, basis=part["basis"], held=part.get("held_lower"), hours=hours)
         wide = hours if np.ndim(hours) == 0 else hours[:, None]
         moved = rates.change * wide
@@ -392,8 +243,6 @@ class Community:
         if not self.spam:
             check_concentrations(after, self.case.names)
         part["supplied"] += moved
-        if "volume" in part:
-            part["volume"] += outflow * part["volume"] * hours
         part["concentration"], part["basis"] = after, rates.basis
         if not everyone:
             for key, value in part.items():
@@ -451,37 +300,24 @@ class Community:
         status = np.zeros((copies, self.n_agents), dtype=np.int64)
         new_basis = basis.copy()
         tied = np.zeros((copies, self.n_agents), dtype=bool) if self.options.report_ties else None
-        exchanges, fluxes, moved = [], [] if self.options.record_fluxes else None, []
+        exchanges: list[FloatArray] = []
+        fluxes: list[FloatArray] = []
+        moved: list[tuple[ModelGroup, FloatArray]] = []
         for group, limit in zip(self.groups, limits, strict=True):
-            lower, floors = group.bounds(limit, actions, held)
-            rows = lower.shape[0] * copies
-            flat = lower.reshape(rows, -1)
+            found = group.solve(limit, actions, basis, held)
             members = group.member_index
-            keywords: dict[str, Any] = {"all_fluxes": True} if fluxes is not None else {}
-            found = group.program.solve(flat, group.upper_rows(rows), last=basis[:, members].T.reshape(-1), **keywords)
-            mu, exchange = found.growth, found.exchange
-            if not found.feasible.all():
-                wrong = np.flatnonzero(~found.feasible)
-                forced = [(place, floor.reshape(-1)[wrong]) for place, floor in floors]
-                repair = group.repairs.repair(flat[wrong], group.upper, forced)
-                mu, exchange = mu.copy(), exchange.copy()
-                mu[wrong], exchange[wrong] = repair.growth, repair.exchange
-                codes = np.zeros(rows, dtype=np.int64)
-                codes[wrong] = repair.status
-                status[:, members] = codes.reshape(-1, copies).T
-                if repair.death is not None:
-                    lost = np.zeros(rows)
-                    lost[wrong] = repair.death
-                    change[:, members] -= lost.reshape(-1, copies).T * biomass[:, members]
-            growth[:, members] = mu.reshape(-1, copies).T
-            new_basis[:, members] = found.basis.reshape(-1, copies).T
-            if tied is not None:
-                tied[:, members] = found.tied.reshape(-1, copies).T
-            if fluxes is not None:
-                fluxes.append(found.fluxes.reshape(-1, copies, found.fluxes.shape[1]))
-            shaped = exchange.reshape(-1, copies, group.n_exchanges)
-            exchanges.append(shaped)
-            moved.append((group, shaped * biomass[:, members].T[:, :, None]))
+            growth[:, members] = found.growth.T
+            new_basis[:, members] = found.basis.T
+            if found.status is not None:
+                status[:, members] = found.status.T
+            if found.death is not None:
+                change[:, members] -= found.death.T * biomass[:, members]
+            if tied is not None and found.tied is not None:
+                tied[:, members] = found.tied.T
+            if found.fluxes is not None:
+                fluxes.append(found.fluxes)
+            exchanges.append(found.exchange)
+            moved.append((group, found.exchange * biomass[:, members].T[:, :, None]))
         change[:, : self.n_agents] += growth * biomass
         if len(moved) == 1:
             change[:, self.groups[0].columns] += order_free_sum(moved[0][1])
@@ -493,7 +329,7 @@ class Community:
             change += (outflow[:, None] if np.ndim(outflow) else outflow) * (case.reactor.inlet - state)
         if len(self.constant):
             change[:, self.constant] = 0.0
-        return Rates(change, growth, status, exchanges, new_basis, tied, fluxes)
+        return Rates(change, growth, status, exchanges, new_basis, tied, fluxes or None)
 
     def _share(
         self, state: FloatArray, reacted: FloatArray | None, limits: list[FloatArray], outflow: Any, hours: Any
@@ -516,9 +352,9 @@ class Community:
         ]
         if len(wanted) == 1:
             group = self.groups[0]
-            return reacted, [limits[0] * _share_of(available[:, group.columns], order_free_sum(wanted[0][1]))]
+            return reacted, [limits[0] * share_of(available[:, group.columns], order_free_sum(wanted[0][1]))]
         share = np.ones_like(available)
-        share[:, self.species] = _share_of(available[:, self.species], self._total(wanted))
+        share[:, self.species] = share_of(available[:, self.species], self._total(wanted))
         return reacted, [limit * share[:, group.columns] for group, limit in zip(self.groups, limits, strict=True)]
 
     def _total(self, parts: list[tuple[ModelGroup, FloatArray]]) -> FloatArray:
@@ -532,15 +368,12 @@ class Community:
                 table[group.members[:, None], :, group.columns[None]] = part.swapaxes(1, 2)
         return order_free_sum(table)[:, self.species]
 
-    def _outflow(self, part: State, actions: FloatArray, hours: Any) -> Any:
-        """Return D, 1/h: a number, or (K,) in a fed batch, whose feed dilutes it."""
-        if "volume" not in part:
-            return self.case.reactor.dilution
+    def _feed(self, part: State, actions: FloatArray) -> FloatArray:
+        """Return the feed of a fed batch (K,), L/h: planned, or what agents decide."""
         if self.feeds:
-            feed = np.nan_to_num(actions[:, self.feeds]).clip(min=0).sum(axis=1)
-        else:
-            feed = self.case.reactor.feed(part["community_step"] * self.case.dt_h)
-        return np.minimum(feed / part["volume"], 0.999 / hours)
+            decided: FloatArray = np.nan_to_num(actions[:, self.feeds]).clip(min=0).sum(axis=1)
+            return decided
+        return self.case.reactor.feed(part["community_step"] * self.case.dt_h)
 
     def _transfer(self, state: State) -> None:
         """Dilute the copies whose period is over; a culture at its start is not."""
@@ -554,67 +387,6 @@ class Community:
             state["concentration"][rows] = after
             state["clipped"][rows] += start - before
             state["supplied"][rows] += after - start
-
-
-def named_species(case: Case, members: Sequence[int]) -> list[str]:
-    """Return the species that a group's agents observe, or that any agent acts on, in the order of the state."""
-    observed = {name for member in members for name in case.agents[member].observables}
-    acted = {action.species for agent in case.agents for action in agent.actions}
-    return [name for name in case.agents[members[0]].laws if name in observed | acted]
-
-
-def close_exchanges(model: FluxModel, mapped: Sequence[int], static: dict[str, float]) -> FluxModel:
-    """Return the model with all exchanges shut to uptake, but for those in excess; the mapped ones change later."""
-    lower = model.lower.copy()
-    for species, reaction in model.exchanges.items():
-        lower[reaction] = 0.0 if reaction in mapped else -static.get(species, 0.0)
-    return replace(model, lower=np.minimum(lower, model.upper))
-
-
-def order_free_sum(parts: FloatArray) -> FloatArray:
-    """Return the sum over the first axis, the same to the last bit in whatever order the parts come."""
-    if len(parts) == 1:
-        return parts[0]
-    if len(parts) == 2:
-        return cast("FloatArray", parts[0] + parts[1])
-    return cast("FloatArray", np.sort(parts, axis=0).sum(axis=0))
-
-
-def scale_reactions(rates: FloatArray, stoichiometry: FloatArray, available: FloatArray) -> FloatArray:
-    """Slow down reactions (K, R) that consume more than is available (K, S) per hour; take what they use from it.
-
-    Every reaction that consumes a scarce species is scaled by the same ratio, and a reaction by the smallest of its
-    substrates'.
-    """
-    used = np.maximum(0.0, -rates[:, :, None] * stoichiometry)
-    total = used.sum(axis=1)
-    if (total > available).any():
-        share = _share_of(available, total)
-        rates = rates * np.where(used > 0, share[:, None, :], 1.0).min(axis=2)
-        total = np.maximum(0.0, -rates[:, :, None] * stoichiometry).sum(axis=1)
-    available -= total
-    return rates
-
-
-def check_concentrations(after: FloatArray, names: Sequence[str]) -> None:
-    """Refuse a state below zero by more than rounding: matter would have to be made to go on."""
-    least = after.min()
-    if least >= LEAST_CONCENTRATION:
-        return
-    scale = np.maximum(1.0, after.max(axis=1, keepdims=True))
-    copy, column = np.unravel_index(int((after / scale).argmin()), after.shape)
-    if after[copy, column] < LEAST_CONCENTRATION * scale[copy, 0]:
-        raise UserError(
-            f"{names[column]} would fall to {after[copy, column]:.3g} in copy {copy}: lower dt_h, or set substeps=auto."
-        )
-
-
-def _share_of(available: FloatArray, wanted: FloatArray) -> FloatArray:
-    """Return which share (at most 1) of what is wanted there is."""
-    available = np.maximum(available, 0.0)
-    share = np.ones_like(wanted)
-    np.divide(available, wanted, out=share, where=wanted > available)
-    return share
 
 
 def _join(total: StepResult, more: StepResult, rows: Any) -> StepResult:
@@ -632,4 +404,4 @@ def _join(total: StepResult, more: StepResult, rows: Any) -> StepResult:
     return total
 
 
-__all__ = ["CLIPPED", "DECAYED", "FROZEN", "Community", "StepOptions", "StepResult", "order_free_sum"]
+__all__ = ["Community", "State", "StepOptions", "StepResult"]

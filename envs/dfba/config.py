@@ -87,7 +87,7 @@ class DynamicFBAConfig(EnvConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not isinstance(self.case, CaseOptions) or not self.case.agents:
+        if not isinstance(self.case, CaseOptions) or self.case == CaseOptions():
             self.case = load_options(self.case)
         spam = self.semantics == "spam"
         self.frame_skip = self.frame_skip or (1 if spam else 10)

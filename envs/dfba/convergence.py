@@ -50,7 +50,8 @@ def check_convergence(
 
     base = plain_case(load_options(case))
     hours = base["dt_h"] * base["horizon_steps"]
-    rows, names = [], ()
+    rows: list[tuple[float, Any]] = []
+    names: tuple[str, ...] = ()
     for factor in sorted(factors, reverse=True):
         dt = base["dt_h"] * factor
         steps = round(hours / dt)

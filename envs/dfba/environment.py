@@ -70,8 +70,8 @@ class DynamicFBAVectorEnv(BatchedEnv):
             raise UserError("case.agents: all of them have a policy, so none learns; give one policy: learned.")
         positions = [position for position, agent in enumerate(self.case.agents) if agent.name in self.agents]
         self.learning = np.array(positions)
-        observations = {name: self.seen.space(name) for name in self.agents}
-        actions = {name: self.scaling.space(name) for name in self.agents}
+        observations: dict[str, gymnasium.Space[Any]] = {name: self.seen.space(name) for name in self.agents}
+        actions: dict[str, gymnasium.Space[Any]] = {name: self.scaling.space(name) for name in self.agents}
         self.alone = len(self.agents) == 1
         spaces = gymnasium.spaces
         super().__init__(
@@ -115,9 +115,9 @@ class DynamicFBAVectorEnv(BatchedEnv):
         self.simulator_calls += self.num_envs * self.frame_skip
         over = state["elapsed_steps"] >= self.decisions
         concentration = state["concentration"]
-        gone = np.zeros_like(over)
+        gone: NDArray[np.bool_] = np.zeros_like(over)
         if self.config.stop_when_extinct:
-            gone = (concentration[:, : community.n_agents] < EXTINCT).all(axis=1)
+            gone = np.all(concentration[:, : community.n_agents] < EXTINCT, axis=1)
         ended = over | gone
         if self.config.reward == "final_biomass":
             reward = reward + np.where(ended[:, None], np.maximum(concentration[:, : community.n_agents], 0.0), 0.0)

@@ -92,7 +92,7 @@ def parse_expression(text: Any, names: Iterable[str]) -> Expression:
 def _convert(node: ast.expr, text: str, known: set[str]) -> Tree:
     """Return the tree of one node, or refuse it."""
     match node:
-        case ast.Constant(value=value) if type(value) in (int, float):
+        case ast.Constant(value=int() | float() as value) if not isinstance(value, bool):
             return "number", float(value)
         case ast.Name(id=name):
             if name not in known:

@@ -53,7 +53,7 @@ def load_options(case: Any) -> CaseOptions:
         If there is no such case or file, or a key does not exist.
     """
     if isinstance(case, CaseOptions):
-        return case if case.agents else load_options(DEFAULT_CASE)
+        return load_options(DEFAULT_CASE) if case == CaseOptions() else case
     if isinstance(case, Mapping):
         options: CaseOptions = build_options(CaseOptions, case, "case")
         return options
@@ -83,7 +83,7 @@ def plain_case(options: CaseOptions) -> dict[str, Any]:
     return asdict(options)
 
 
-class _UniqueKeys(yaml.SafeLoader):
+class _UniqueKeys(yaml.SafeLoader):  # type: ignore[misc]  # PyYAML has no types
     """YAML whose mappings name every key once: two agents of one name are a mistake, not the last one."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
@@ -96,4 +96,5 @@ class _UniqueKeys(yaml.SafeLoader):
                     None, None, f"'{key}' stands in line {seen[key]} and in line {key_node.start_mark.line + 1}",
                 )  # fmt: skip
             seen[key] = key_node.start_mark.line + 1
-        return super().construct_mapping(node, deep)
+        mapping: dict[Any, Any] = super().construct_mapping(node, deep)
+        return mapping

@@ -10,7 +10,7 @@ from pettingzoo import ParallelEnv
 from .environment import DynamicFBAVectorEnv
 
 
-class DynamicFBAParallelEnv(ParallelEnv[str, np.ndarray, np.ndarray]):
+class DynamicFBAParallelEnv(ParallelEnv[str, np.ndarray, np.ndarray]):  # type: ignore[misc]  # it has no types
     """A single copy of `DynamicFBAVectorEnv`; every learning agent acts in every step, and all end together.
 
     Parameters

@@ -37,6 +37,14 @@ class Repair:
     status: NDArray[np.int64]
     shortfall: FloatArray
     death: FloatArray | None = None
+    fluxes: FloatArray | None = None
+
+    def take(self, rows: NDArray[np.int64], solution: Any, fits: NDArray[np.int64], status: int) -> None:
+        """Take the solutions ``fits`` for some rows."""
+        self.growth[rows], self.exchange[rows] = solution.growth[fits], solution.exchange[fits]
+        self.status[rows] = status
+        if self.fluxes is not None and solution.fluxes is not None:
+            self.fluxes[rows] = solution.fluxes[fits, : self.fluxes.shape[1]]
 
 
 class Repairs:
@@ -67,6 +75,8 @@ class Repairs:
         """
         count = len(lower)
         found = Repair(np.zeros(count), np.zeros((count, len(self.tracked))), np.full(count, FROZEN), np.zeros(count))
+        if self.options.record_fluxes:
+            found.fluxes = np.zeros((count, len(self.model.reactions)))
         open_rows = np.arange(count)
         lower = lower.copy()
         for mode in self.options.infeasible:
@@ -126,11 +136,10 @@ class Repairs:
                 bounds[:, place] = np.where(
                     forced[number, tried] > 0, np.maximum(floor, bounds[:, place]), bounds[:, place]
                 )
-            solution = self.program.solve(bounds, self._rows(upper, len(tried)))
+            solution = self.program.solve(bounds, self._rows(upper, len(tried)), all_fluxes=self.options.record_fluxes)
             fits = np.flatnonzero(solution.feasible)
             done = rows[tried[fits]]
-            found.growth[done], found.exchange[done] = solution.growth[fits], solution.exchange[fits]
-            found.status[done] = CLIPPED
+            found.take(done, solution, fits, CLIPPED)
             left[tried[fits]] = False
         return rows[left]
 
@@ -155,11 +164,10 @@ class Repairs:
                 break
             eased = bounds[tried]
             eased[:, -1] -= slack * total
-            solution = best.solve(eased, tops[tried])
+            solution = best.solve(eased, tops[tried], all_fluxes=self.options.record_fluxes)
             fits = np.flatnonzero(solution.feasible)
             done = rows[tried[fits]]
-            found.growth[done], found.exchange[done] = solution.growth[fits], solution.exchange[fits]
-            found.status[done] = RELAXED
+            found.take(done, solution, fits, RELAXED)
             found.shortfall[done] = np.clip(-bounds[tried[fits], -1] / total, 0.0, 1.0)
             left[tried[fits]] = False
         return rows[left]
@@ -174,7 +182,7 @@ class Repairs:
             varying=varying,
             tracked=tracked,
             actions=[] if not tracked else list(self.program.actions),
-            tie_break=tie_break,  # type: ignore[arg-type]
+            tie_break=tie_break,
             solver=options.solver,
             max_bases=options.max_bases,
             cross_check=options.cross_check,

@@ -7,7 +7,7 @@ import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
-from ..batched import ActionError, Arrays
+from ..batched import Arrays
 from .case import Action, Case
 from .kinetics import check_species, read_numbers
 
@@ -47,14 +47,9 @@ class ActionScaling:
         size = self.places[agent].stop - self.places[agent].start
         return gymnasium.spaces.Box(-limit, limit, (size,), np.float32)
 
-    def physical(self, agent: str, actions: Any, shape: tuple[int, ...]) -> FloatArray:
-        """Return bounds (K, a) of the actions that an agent wrote, after checking them."""
+    def physical(self, agent: str, actions: Any) -> FloatArray:
+        """Return the bounds (K, a) that an agent's actions (K, a) mean."""
         values = np.asarray(actions, dtype=np.float64)
-        if values.shape != shape:
-            raise ActionError(f"Actions of {agent} have shape {values.shape}: give {shape}, a row per copy.")
-        if not np.isfinite(values).all():
-            bad = int(np.flatnonzero(~np.isfinite(values).all(axis=1))[0])
-            raise ActionError(f"The action of {agent} in copy {bad} is not finite: give finite numbers.")
         if self.raw:
             return values
         place = self.places[agent]
@@ -106,7 +101,7 @@ class ObservationScaling:
     def observe(self, state: FloatArray, left: NDArray[np.int64], decisions: int, agents: Sequence[str]) -> Arrays:
         """Return observations by agent; ``left`` (K,) counts the decisions that remain of ``decisions``."""
         if self.scaling == "raw":
-            seen, time = state, left
+            seen, time = state, left.astype(np.float64)
         else:
             seen, time = np.maximum(state, 0.0) / self.scale, left / decisions
             if self.scaling == "log1p":

@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ... import UserError
-from .community import Community, ModelGroup
+from .community import Community
 from .linear_program import LinearProgram
+from .model_groups import ModelGroup
 from .repairs import maintained_reactions, relaxed_model
 
 FloatArray = NDArray[np.float64]
@@ -27,6 +28,9 @@ def check_start(community: Community) -> None:
         With the agent, the lower bounds that cannot be met, the shortfall and the remedy.
     """
     state = np.maximum(community.case.initial, 0.0)[None]
+    community.case.extracellular.rates(state)
+    if not community.spam:
+        _warn_of_inner_actions(community)
     idle = np.full((1, community.n_actions), np.nan)
     for group in community.groups:
         limits = group.limits(state)
@@ -39,6 +43,19 @@ def check_start(community: Community) -> None:
                 raise UserError(f"agents.{agent.name}: {_explain(group, row)}")
             if solution.growth[number] <= GROWS and community.case.options.grows_at_start:
                 warnings.warn(f"agents.{agent.name}: {_missing(group, row)}", stacklevel=4)
+
+
+def _warn_of_inner_actions(community: Community) -> None:
+    """Warn of signed actions on reactions that exchange nothing: SPAM-DFBA keeps what they forced last."""
+    for agent in community.case.agents:
+        for number, action in enumerate(agent.actions):
+            if action.kind == "signed" and action.species is None:
+                warnings.warn(
+                    f"agents.{agent.name}.actions[{number}] is signed and {action.label} exchanges no species of the "
+                    "case: with semantics=standard a negative action forces nothing, while semantics=spam keeps the "
+                    "last forced flux; set kind: secretion_floor.",
+                    stacklevel=5,
+                )
 
 
 def _explain(group: ModelGroup, lower: FloatArray) -> str:

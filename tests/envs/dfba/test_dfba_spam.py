@@ -6,6 +6,7 @@ import pytest
 from bioppo.envs.dfba.case import load_case
 from bioppo.envs.dfba.community import Community, StepOptions
 from bioppo.envs.dfba.repairs import OPTIMAL
+from bioppo.envs.dfba.scaling import interpolate
 
 WITHOUT_TIES = [
     "starch_single", "starch_two", "starch_five", "starch_five_mass_transfer", "necom_facultative", "necom_no_overlap",
@@ -40,3 +41,76 @@ def test_whole_trajectories(golden, name):
         assert difference(state["concentration"], record["states"][step + 1]) < 1e-9
         assert difference(result.spam_reward, record["rewards"][step]) < 1e-9
     assert community.mass_residual(state).max() < 1e-9
+
+
+@pytest.mark.parametrize(("name", "growth"), [("necom_auxotrophs", 1e-9), ("e_coli_core", 1e-8)])
+def test_tied_steps_stay_within_what_optimal_growth_leaves_open(golden, name, growth):
+    record = golden.trajectory(name)
+    community = community_of(golden.case_of(name))
+    actions = joint_actions(record, record["agents"])
+    state = community.new_state(len(actions))
+    state["concentration"][:] = record["states"][:-1]
+    result = community.step(state, actions)
+    infeasible = record["infeasible"]
+    assert np.array_equal(result.status != OPTIMAL, infeasible)
+    assert np.abs(result.growth - record["growth"])[~infeasible].max() < growth
+    fluxes, labels = community.all_exchanges(result.exchange), community.flux_labels()
+    for position, agent in enumerate(record["agents"]):
+        alive = ~infeasible[:, position]
+        for column, reaction in enumerate(record[f"exchange_ids_{agent}"]):
+            model = community.case.agents[position].model
+            species = next(s for s, place in model.exchanges.items() if model.reactions[place] == reaction)
+            flux = fluxes[alive, labels.index((str(agent), species))]
+            assert (flux >= record[f"exchange_min_{agent}"][alive, column] - 1e-6).all()
+            assert (flux <= record[f"exchange_max_{agent}"][alive, column] + 1e-6).all()
+    unique = record["exchange_unique"].all(axis=1)
+    assert unique.any() == (name == "e_coli_core")
+    if unique.any():
+        assert difference(state["concentration"][unique], record["states"][1:][unique]) < 1e-9
+
+
+@pytest.mark.parametrize("name", ["necom_auxotrophs", "e_coli_core"])
+def test_lexicographic_trajectories(golden, name):
+    record = golden.trajectory(name)
+    community = community_of(golden.case_of(name), tie_break="lexicographic")
+    state = community.new_state(1)
+    for step, action in enumerate(joint_actions(record, record["agents"])):
+        result = community.step(state, action[None])
+        assert difference(state["concentration"], record["states_lexicographic"][step + 1]) < 1e-7
+        assert difference(result.spam_reward, record["rewards_lexicographic"][step]) < 1e-7
+
+
+@pytest.mark.slow
+def test_genome_scale_growth_and_verdicts(golden):
+    record = golden.trajectory("iJO1366_auxotrophs")
+    community = community_of(golden.case_of("iJO1366_auxotrophs"))
+    actions = joint_actions(record, record["agents"])
+    state = community.new_state(len(actions))
+    state["concentration"][:] = record["states"][:-1]
+    result = community.step(state, actions)
+    assert np.array_equal(result.status != OPTIMAL, record["infeasible"])
+    alive = ~record["infeasible"]
+    assert np.abs(result.growth - record["growth"])[alive].max() < 1e-6
+
+
+ROWS = range(17)
+
+
+@pytest.mark.parametrize("number", ROWS)
+def test_whole_episodes_of_constant_actions(golden, number):
+    rows = golden.contents("constant_actions")
+    assert len(rows) == len(ROWS)
+    row = rows[number]
+    name = row["case"]
+    tied = name == "necom_auxotrophs"
+    community = community_of(golden.case_of(name), tie_break="lexicographic" if tied else "vertex")
+    if "actions" in row:
+        joint = np.repeat(np.concatenate(row["actions"])[None], 1000, axis=0)
+    else:
+        joint = interpolate(np.array([row["schedule_knots"]]), np.arange(1000), 1000).T
+    state = community.new_state(1)
+    returns = sum(community.step(state, joint[step : step + 1]).spam_reward[0] for step in range(1000))
+    ending = "_lexicographic" if tied else ""
+    assert np.allclose(returns, row["returns" + ending], rtol=0, atol=1e-6)
+    final = [row["final" + ending][one] for one in community.case.names]
+    assert np.allclose(np.maximum(state["concentration"][0], 0), np.maximum(final, 0), rtol=0, atol=1e-6)

@@ -42,7 +42,7 @@ def test_constant_actions(golden, number):
 def test_a_held_schedule(golden):
     row = golden.contents("standard_reference")["schedule"]
     values = interpolate(np.array(row["knots"]), np.arange(0, 1000, 10), 1000)
-    states, returns, limited = play(community_of(golden.case_of("starch_single")), values[:, None], hold=10)
+    _, returns, limited = play(community_of(golden.case_of("starch_single")), values[:, None], hold=10)
     assert returns[0] == pytest.approx(row["ret"], abs=1e-8)
     assert limited[0] == pytest.approx(row["limited_fraction"])
 
