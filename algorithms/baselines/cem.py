@@ -66,7 +66,8 @@ class CEMLearner:
         elite = population[order[: config.elite]]
         self.mean += config.smoothing * (elite.mean(axis=0) - self.mean)
         self.std += config.smoothing * (elite.std(axis=0) - self.std)
-        np.maximum(self.std, self.least_std, out=self.std)
+        left = 1.0 - (self.iteration + 1) / config.iterations
+        np.maximum(self.std, left * self.least_std, out=self.std)
         if returns[order[0]] > self.best_return:
             self.best, self.best_return = population[order[0]].copy(), float(returns[order[0]])
         self.iteration += 1

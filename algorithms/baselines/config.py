@@ -50,7 +50,11 @@ class CEMConfig(AlgorithmConfig):
     initial_std: float | None = option(
         None, "initial standard deviation of every knot, around the middle; null: a quarter of the range", above=0
     )
-    min_std: float = option(0.0, "the standard deviation stays above this share of the range", minimum=0)
+    min_std: float = option(
+        0.1,
+        "the standard deviation stays above this share of the range, which falls to zero over the iterations",
+        minimum=0,
+    )
     smoothing: float = option(
         1.0, "mean and deviation move this part of the way to those of the elite", above=0, maximum=1
     )
