@@ -158,7 +158,9 @@ class Run:
     def _log(self, scalars: Mapping[str, float], evaluation: Evaluation | None, *, update_seconds: float) -> None:
         position = {"update": self.updates, "simulator_calls": self.calls}
         timing = {"update_seconds": update_seconds, "evaluation_seconds": self.evaluation_seconds}
-        values = dict(scalars)
+        # Seconds are no function of config and seed, and progress.csv is.
+        timing |= {key.removeprefix("time/"): value for key, value in scalars.items() if key.startswith("time/")}
+        values = {key: value for key, value in scalars.items() if not key.startswith("time/")}
         if evaluation is not None:
             values = {f"evaluation/{key}": value for key, value in evaluation.scalars.items()} | values
         self.files.tables["progress"].append(position | values)

@@ -243,9 +243,17 @@ def preset(group: str, options: Any, values: Mapping[str, Any]) -> tuple[str | N
     for name in GROUPS[group]:
         schema = schema_of(group, name)
         if type(options) is schema:
-            usual = dataclasses.asdict(schema())
+            usual = {entry.name: default_of(entry) for entry in dataclasses.fields(schema)}
             return name, {key: value for key, value in values.items() if value != usual[key]}
     return None, dict(values)
+
+
+def default_of(entry: dataclasses.Field[Any]) -> Any:
+    """Return an option's default as plain containers; a schema as a whole may not be content with its defaults."""
+    if entry.default_factory is dataclasses.MISSING:
+        return entry.default
+    default = entry.default_factory()
+    return dataclasses.asdict(default) if dataclasses.is_dataclass(default) else default  # type: ignore[arg-type]
 
 
 def _interquartile_mean(scores: Mapping[int, float]) -> float:

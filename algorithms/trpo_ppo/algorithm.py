@@ -180,7 +180,7 @@ class TRPOPPO(OnPolicyAlgorithm):
         scalars["n_updates"] = self._n_updates
         for key, value in scalars.items():
             self.logger.record(f"train/{key}", value)
-        self.logger.record("time/update_seconds", time.perf_counter() - started)
+        self.logger.record("time/fit_seconds", time.perf_counter() - started)
 
     def adaptive_state(self) -> dict[str, Any]:
         """Return what training adapts besides the networks."""

@@ -63,11 +63,6 @@ class TRPOPPOLearner(StableBaselinesLearner):
 
     model: TRPOPPO
 
-    def update(self, progress: float) -> dict[str, float]:
-        """Collect one rollout and fit to it; the seconds it took are no function of config and seed and stay away."""
-        scalars = super().update(progress)
-        return {key: value for key, value in scalars.items() if not key.startswith("time/")}
-
     def get_state(self) -> State:
         """Return all of `StableBaselinesLearner`'s, and what training adapts besides the networks."""
         return super().get_state() | {"adaptive": self.model.adaptive_state()}

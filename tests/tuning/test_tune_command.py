@@ -1,5 +1,6 @@
 """The real command, in this process or in one of its own: counting, continuing, pruning, sharing, and the winner."""
 
+import dataclasses
 import json
 import shutil
 import signal
@@ -11,6 +12,9 @@ from optuna.trial import TrialState
 
 from bioppo import UserError
 from bioppo.cli import tune as command
+from bioppo.envs.gymnasium.config import GymnasiumConfig
+from bioppo.envs.perturbation.config import PerturbationConfig
+from bioppo.tuning.phases import preset
 from bioppo.tuning.storage import claim
 
 BETTER_OR_HOPELESS = """\
@@ -33,6 +37,16 @@ trial_budget: 100
 top_k: 2
 final_seeds: [1]
 """
+
+
+def test_the_winner_names_what_differs_from_defaults_even_where_there_are_none():
+    chosen = GymnasiumConfig(id="CartPole-v1")  # has no usable default
+    assert preset("env", chosen, dataclasses.asdict(chosen)) == (
+        "gymnasium",
+        {"name": "CartPole-v1", "id": "CartPole-v1"},
+    )
+    nested = PerturbationConfig(horizon=3)
+    assert preset("env", nested, dataclasses.asdict(nested)) == ("perturbation", {"horizon": 3})
 
 
 def outcome(directory):
