@@ -99,26 +99,26 @@ class FormSolver:
             inputs[crossed] = 0.0
         if self.uses_cache:
             place, outputs = self.cache.find(inputs, last)
-            if crossed is not None:
-                place[crossed] = CROSSED
-            hits = place != UNKNOWN
         else:
             place = np.full(len(inputs), UNKNOWN, dtype=np.intp)
-            if crossed is not None:
-                place[crossed] = CROSSED
             outputs = np.zeros((len(inputs), self.form.reported_of_columns.shape[0]))
-            hits = None
+        if crossed is not None:
+            place[crossed] = CROSSED
+            outputs[crossed] = 0.0
+        unknown = np.flatnonzero(place == UNKNOWN)
         misses = self.counts["misses"]
-        if self.uses_cache:
-            direct = self._solve_misses(inputs, place, outputs)
-        else:
-            direct = self._solve_each(inputs, place, outputs, all_fluxes=all_fluxes)
+        direct: dict[int, FloatArray | None] = {}
+        if not self.uses_cache:
+            direct = self._solve_each(inputs, unknown, outputs, all_fluxes=all_fluxes)
+        elif len(unknown):
+            direct = self._solve_misses(inputs, unknown, place, outputs)
         feasible = place >= 0
-        feasible[[copy for copy, columns in direct.items() if columns is not None]] = True
-        outputs[~feasible] = 0.0
-        if hits is not None:
-            self._check(inputs, hits, feasible, outputs)
-            self._count(len(inputs), misses=self.counts["misses"] - misses, place=place)
+        for copy, columns in direct.items():
+            feasible[copy] = columns is not None
+        if self.uses_cache:
+            missed = unknown if crossed is None else np.concatenate([unknown, crossed])
+            self._check(inputs, missed, feasible, outputs)
+            self._count(len(inputs), self.counts["misses"] - misses, place)
         if crossed is not None:
             place[crossed] = UNKNOWN
         fluxes = self._all_fluxes(inputs, place, direct) if all_fluxes else None
@@ -130,10 +130,9 @@ class FormSolver:
         return self._run(inputs, proof=True)[1]
 
     def _solve_each(
-        self, inputs: FloatArray, place: NDArray[np.intp], outputs: FloatArray, *, all_fluxes: bool
+        self, inputs: FloatArray, copies: NDArray[np.intp], outputs: FloatArray, *, all_fluxes: bool
     ) -> dict[int, FloatArray | None]:
         """Solve all copies by the simplex; return their columns, None where infeasible."""
-        copies = np.flatnonzero(place == UNKNOWN)
         self.counts["misses"] += len(copies)
         columns, verdict = self._engine(self.engine).sweep(inputs[copies], whole=all_fluxes)
         for row in np.flatnonzero(verdict < 0):
@@ -149,11 +148,10 @@ class FormSolver:
         }
 
     def _solve_misses(
-        self, inputs: FloatArray, place: NDArray[np.intp], outputs: FloatArray
+        self, inputs: FloatArray, pending: NDArray[np.intp], place: NDArray[np.intp], outputs: FloatArray
     ) -> dict[int, FloatArray | None]:
         """Solve what no known basis answers; return columns of copies without a kept basis, None where infeasible."""
         direct: dict[int, FloatArray | None] = {}
-        pending = np.flatnonzero(place == UNKNOWN)
         while len(pending):
             copy = int(pending[0])
             self.counts["misses"] += 1
@@ -232,13 +230,13 @@ class FormSolver:
         return self._simplex[name]
 
     def _check(
-        self, inputs: FloatArray, hits: NDArray[np.bool_], feasible: NDArray[np.bool_], outputs: FloatArray
+        self, inputs: FloatArray, missed: NDArray[np.intp], feasible: NDArray[np.bool_], outputs: FloatArray
     ) -> None:
-        """Solve a share of the cache's answers again, cold and by HiGHS."""
-        self._due += self.cross_check * np.count_nonzero(hits)
+        """Solve a share of the cache's answers, all but those it missed, again, cold and by HiGHS."""
+        self._due += self.cross_check * (len(inputs) - len(missed))
         if self._due < 1.0:
             return
-        copies = np.flatnonzero(hits)
+        copies = np.setdiff1d(np.arange(len(inputs)), missed, assume_unique=True)
         chosen = copies[(np.arange(int(self._due)) * CHECK_STRIDE + self.counts["checked"]) % len(copies)]
         self._due -= len(chosen)
         checker = self._simplex.setdefault("checker", HighsSimplex(self.form))
@@ -263,7 +261,7 @@ class FormSolver:
                     f"A known basis gives growth {found} where HiGHS finds {growth} (None: infeasible)", lower, upper
                 )
 
-    def _count(self, count: int, *, misses: int, place: NDArray[np.intp]) -> None:
+    def _count(self, count: int, misses: int, place: NDArray[np.intp]) -> None:
         """Note how many copies a known basis or proof answered; where that is too rarely so, the cache goes off."""
         self.counts["hits"] += count - misses
         self.counts["proofs"] += int(np.count_nonzero((place <= -2) & (place != CROSSED)))

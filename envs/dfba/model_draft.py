@@ -49,8 +49,6 @@ def check_reaction(source: str, name: str, reaction: ReactionDraft) -> None:
     for metabolite, coefficient in reaction.stoichiometry.items():
         if not math.isfinite(coefficient):
             raise UserError(f"{source}: {metabolite} in {name} has the stoichiometry {coefficient}: give a number.")
-    if not reaction.stoichiometry:
-        raise UserError(f"{source}: the reaction {name} has no metabolites: give its stoichiometry or remove it.")
     check_bounds(source, name, reaction.lower, reaction.upper)
 
 

@@ -110,7 +110,7 @@ class StandardForm:
     @cached_property
     def reported_columns(self) -> list[int]:
         """The columns that growth and tracked fluxes depend on."""
-        return np.unique(self.reported_of_columns.tocoo().col).tolist()
+        return [int(column) for column in np.unique(self.reported_of_columns.tocoo().col)]
 
     def holds(self, columns: FloatArray, inputs: FloatArray) -> NDArray[np.bool_]:
         """Whether columns ``(K, n_columns)`` keep the bounds of ``inputs`` and balance all metabolites."""

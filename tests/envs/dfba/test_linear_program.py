@@ -283,6 +283,17 @@ def test_crossed_bounds_are_infeasible_for_that_copy_only() -> None:
         assert solution.growth[0] == solution.growth[2] == pytest.approx(7 / 101)
 
 
+def test_crossed_bounds_are_not_checked_again() -> None:
+    model = load_model("necom_aux_1")
+    exchanges = list(model.exchanges.values())
+    engine = LinearProgram(model, varying=exchanges, tracked=exchanges, cross_check=1.0)
+    lower, upper = np.full((4, 4), -5.0), np.full((4, 4), 100.0)
+    upper[2] = -6.0
+    for _ in range(2):
+        assert engine.solve(lower, upper).feasible.tolist() == [True, True, False, True]
+    assert engine.statistics["checked"] == 3
+
+
 def test_infinite_bounds() -> None:
     lower, _ = starch_bounds(np.array([5.0]), np.array([0.1]))
     for solver in SOLVERS:
