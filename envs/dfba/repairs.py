@@ -16,6 +16,9 @@ FloatArray = NDArray[np.float64]
 OPTIMAL, CLIPPED, RELAXED, FROZEN, DECAYED = range(5)
 STATUSES = ("optimal", "clip_action", "relax_maintenance", "freeze", "decay")
 """Names of the codes: how a step's fluxes were found."""
+UNBOUNDED = 1e5
+"""mmol/gDW/h: more than any flux."""
+MOST_SECANTS = 50
 SLACK = 1e-9
 """Floors are lowered by this share where rounding leaves no flux at their largest possible size."""
 
@@ -66,7 +69,7 @@ class Repairs:
         self.maintained = maintained_reactions(model, self.varying)
         self._largest: dict[int, LinearProgram] = {}
         self._relaxed: tuple[LinearProgram, LinearProgram] | None = None
-        self._theta: Any = None
+        self._elastic: dict[tuple[int, ...], LinearProgram] = {}
 
     def repair(self, lower: FloatArray, upper: FloatArray, floors: list[tuple[int, FloatArray]]) -> Repair:
         """Apply the configured modes in order to rows ``lower`` (R, V) that have no solution.
@@ -121,8 +124,9 @@ class Repairs:
             if len(single):
                 largest = self._largest_program(place).solve(bare[single], self._rows(upper, len(single)))
                 theta[single] = np.where(largest.feasible, largest.growth / forced[number, single], np.nan)
-        for row in np.flatnonzero(several > 1):
-            theta[row] = self._common_factor(bare[row], upper, places, forced[:, row])
+        together = np.flatnonzero(several > 1)
+        if len(together):
+            theta[together] = self._common_factors(bare[together], upper, places, forced[:, together])
         theta = np.clip(theta, 0.0, 1.0)
         lower[rows] = bare
         left = np.ones(len(rows), dtype=bool)
@@ -205,45 +209,46 @@ class Repairs:
             self._relaxed = least, self._program(model, varying, self.tracked, self.options.tie_break)
         return self._relaxed
 
-    def _common_factor(self, lower: FloatArray, upper: FloatArray, places: list[int], forced: FloatArray) -> float:
-        """Return the largest theta in [0, 1] with ``v >= theta forced`` for several reactions; NaN if none fits."""
-        if self._theta is None:
-            self._theta = CommonFactor(self.model, self.varying)
-        factor: float = self._theta.solve(lower, upper, places, forced)
-        return factor
+    def _common_factors(self, bare: FloatArray, upper: FloatArray, places: list[int], forced: FloatArray) -> FloatArray:
+        """Return the largest theta with ``v_r >= theta forced_r`` for all reactions at once, (R,); NaN: not even 0.
 
+        The least sum of what the floors lack is a convex, piecewise linear function of theta that is 0 up to the wanted
+        one. A secant through two points above it never falls below it, and meets it exactly once both lie on the
+        last piece.
+        """
+        rows, limit = len(bare), np.maximum(forced.T, 0.0)
+        program = self._elastic_program(places)
+        tops = np.hstack([self._rows(upper, rows), np.full((rows, len(places)), UNBOUNDED)])
 
-class CommonFactor:
-    """``max theta`` subject to ``S v = 0``, bounds, and ``v_r >= theta a_r`` for some reactions, by HiGHS."""
+        def lacking(theta: FloatArray) -> FloatArray:
+            floors = np.where(limit > 0, theta[:, None] * limit, -UNBOUNDED)
+            found = program.solve(np.hstack([bare, floors]), tops)
+            return np.where(found.feasible, -found.growth, np.nan)
 
-    def __init__(self, model: FluxModel, varying: Sequence[int]) -> None:
-        self.model, self.varying = model, list(varying)
+        above, theta = np.full(rows, 2.0), np.ones(rows)
+        lack_above, lack = lacking(above), lacking(theta)
+        enough = 1e-11 * limit.sum(axis=1)
+        for _ in range(MOST_SECANTS):
+            moving = lack > enough
+            if not moving.any():
+                break
+            slope = (lack_above - lack) / np.where(above > theta, above - theta, 1.0)
+            closer = np.where(moving & (slope > 0), theta - lack / np.where(slope > 0, slope, 1.0), theta)
+            above, lack_above = np.where(moving, theta, above), np.where(moving, lack, lack_above)
+            theta = np.maximum(closer, 0.0)
+            lack = lacking(theta)
+        return np.where(np.isfinite(lack), theta, np.nan)
 
-    def solve(self, lower: FloatArray, upper: FloatArray, places: Sequence[int], forced: FloatArray) -> float:
-        """Return theta, or NaN where even 0 fits nothing."""
-        from scipy.optimize import linprog
-
-        count = len(self.model.reactions)
-        bottom, top = self.model.lower.copy(), self.model.upper.copy()
-        bottom[self.varying], top[self.varying] = lower, upper
-        rows = np.zeros((len(places), count + 1))
-        for number, place in enumerate(places):
-            rows[number, self.varying[place]] = -1.0
-            rows[number, count] = forced[number]
-        rows = rows[np.asarray(forced) > 0]
-        balance = hstack([self.model.stoichiometry, csc_array((len(self.model.metabolites), 1))]).tocsc()
-        cost = np.zeros(count + 1)
-        cost[count] = -1.0
-        found = linprog(
-            cost,
-            A_ub=rows,
-            b_ub=np.zeros(len(rows)),
-            A_eq=balance,
-            b_eq=np.zeros(balance.shape[0]),
-            bounds=np.column_stack([np.append(bottom, 0.0), np.append(top, 1.0)]),
-            method="highs-ds",
-        )
-        return float(-found.fun) if found.status == 0 else float("nan")
+    def _elastic_program(self, places: list[int]) -> LinearProgram:
+        """Return the program of the least sum of what some floors lack; the floors vary after all else."""
+        key = tuple(places)
+        if key not in self._elastic:
+            reactions = [self.varying[place] for place in places]
+            model = elastic_model(self.model, reactions, np.zeros(len(places)))
+            supplies = len(self.model.reactions) + len(places) + np.arange(len(places))
+            model = replace(model, objective=len(model.reactions) - 1)
+            self._elastic[key] = self._program(model, [*self.varying, *map(int, supplies)], [], "vertex")
+        return self._elastic[key]
 
 
 def maintained_reactions(model: FluxModel, varying: Sequence[int]) -> list[int]:
@@ -252,23 +257,29 @@ def maintained_reactions(model: FluxModel, varying: Sequence[int]) -> list[int]:
 
 
 def relaxed_model(model: FluxModel, maintained: Sequence[int]) -> FluxModel:
-    """Return a model that may fall short of its maintenance.
-
-    For each maintained reaction m, ``v_m + s_m - w_m = 0`` with ``w_m`` at least its lower bound, and for all
-    together ``sum s_m + t = 0``: the last reaction t is minus the shortfall, mmol/gDW/h.
-    """
-    count, rows = len(model.reactions), len(maintained)
-    lower, upper = model.lower.copy(), model.upper.copy()
-    demand = lower[list(maintained)]
+    """Return a model that may fall short of its maintenance; see `elastic_model`."""
+    demand = model.lower[list(maintained)]
+    lower = model.lower.copy()
     lower[list(maintained)] = 0.0
+    return elastic_model(replace(model, lower=lower), maintained, demand)
+
+
+def elastic_model(model: FluxModel, reactions: Sequence[int], demand: FloatArray) -> FluxModel:
+    """Return a model with demands on some reactions that may be missed.
+
+    For each of them, r, there are two more reactions: ``v_r + s_r - w_r = 0`` with ``s_r >= 0``, what is lacking, and
+    ``w_r`` at least the demand. A last reaction t has ``sum s_r + t = 0``: it is minus the shortfall, mmol/gDW/h.
+    """
+    count, rows = len(model.reactions), len(reactions)
     links = np.zeros((rows + 1, count + 2 * rows + 1))
-    for number, reaction in enumerate(maintained):
+    for number, reaction in enumerate(reactions):
         links[number, reaction] = links[number, count + number] = 1.0
         links[number, count + rows + number] = -1.0
         links[rows, count + number] = 1.0
     links[rows, -1] = 1.0
     above = hstack([model.stoichiometry, csc_array((len(model.metabolites), 2 * rows + 1))])
-    names = [model.reactions[reaction] for reaction in maintained]
+    names = [model.reactions[reaction] for reaction in reactions]
+    free = np.full(rows, UNBOUNDED)
     return replace(
         model,
         metabolites=(*model.metabolites, *(f"demand of {name}" for name in names), "shortfall"),
@@ -279,6 +290,6 @@ def relaxed_model(model: FluxModel, maintained: Sequence[int]) -> FluxModel:
             "minus shortfall",
         ),
         stoichiometry=csc_array(vstack([above, csc_array(links)])),
-        lower=np.concatenate([lower, np.zeros(rows), demand, [-demand.sum()]]),
-        upper=np.concatenate([upper, demand, np.maximum(upper[list(maintained)], demand), [0.0]]),
+        lower=np.concatenate([model.lower, np.zeros(rows), demand, [-UNBOUNDED]]),
+        upper=np.concatenate([model.upper, free, free, [0.0]]),
     )

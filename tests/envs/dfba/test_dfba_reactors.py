@@ -11,6 +11,7 @@ from bioppo.envs.dfba.community import Community, StepOptions
 from bioppo.envs.dfba.extracellular import ExtracellularReactions
 from bioppo.envs.dfba.kinetics import UptakeKinetics, UptakeLaw
 from bioppo.envs.dfba.options import load_options, plain_case
+from bioppo.envs.dfba.repairs import CLIPPED, OPTIMAL
 
 TOY = {
     "species": ["Glc", "P", "Amylase"],
@@ -265,3 +266,43 @@ def test_lsoda_agrees_with_the_reference_and_with_short_steps(golden, number):
         assert end[name] == pytest.approx(row["final"][name], rel=1e-3)
     extrapolated = 2 * euler[-1]["final_biomass"] - euler[-2]["final_biomass"]
     assert end["agent1"] == pytest.approx(extrapolated, rel=1e-3)
+
+
+def common_factor(model, varying, lower, upper, forced):
+    """Return the largest common factor of floors by one linear program with a column for it."""
+    from scipy.optimize import linprog
+
+    count = len(model.reactions)
+    bottom, top = model.lower.copy(), model.upper.copy()
+    bottom[varying], top[varying] = lower, upper
+    rows = [np.zeros(count + 1) for _ in forced]
+    for row, (place, floor) in zip(rows, forced.items(), strict=True):
+        row[varying[place]], row[count] = -1.0, floor
+    balance = np.hstack([model.stoichiometry.toarray(), np.zeros((len(model.metabolites), 1))])
+    bounds = np.column_stack([np.append(bottom, 0.0), np.append(top, 1.0)])
+    cost = np.append(np.zeros(count), -1.0)
+    zeros = np.zeros(len(balance))
+    return -linprog(cost, A_ub=np.array(rows), b_ub=np.zeros(len(rows)), A_eq=balance, b_eq=zeros, bounds=bounds).fun
+
+
+@pytest.mark.parametrize("model", ["necom_mut_1", "necom_aux_1"])
+def test_common_factors_are_the_largest(model):
+    agents = {"a": {"model": model, "actions": [{"reaction": "A_e", "high": 9}, {"reaction": "B_e", "high": 9}]}}
+    case = {"agents": agents, "species": ["S", "A", "B", "P"], "initial": {"a": 0.1, "S": 50, "A": 3, "B": 2}}
+    community = community_of(case | {"grows_at_start": False})
+    group = community.groups[0]
+    generator = np.random.default_rng(0)
+    forced = generator.uniform(0.1, 9, (25, 2))
+    state = community.new_state(25)
+    state["concentration"][:, 1:] = generator.uniform(0, 60, (25, 4))
+    limits = group.limits(state["concentration"])
+    result = community.step(state, forced)
+    clipped = 0
+    for row in range(25):
+        lower = -limits[0, row]
+        lower[[1, 2]] = 0.0
+        theta = common_factor(group.model, group.varying, lower, group.upper, {1: forced[row, 0], 2: forced[row, 1]})
+        assert result.exchange[0][0, row, 1:3] == pytest.approx(theta * forced[row], abs=1e-7) or theta == 1
+        assert (result.status[row, 0] != OPTIMAL) == (theta < 1 - 1e-9)
+        clipped += result.status[row, 0] == CLIPPED
+    assert clipped > 3
