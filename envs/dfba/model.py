@@ -1,6 +1,7 @@
 """Flux-balance models: what one is, and how it is loaded by name or path."""
 
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,6 +17,8 @@ from .model_edits import apply_edits
 from .model_files import read_draft, stamp
 
 FloatArray = NDArray[np.float64]
+
+logger = logging.getLogger(__name__)
 
 GROWTH_WORDS = ("biomass", "growth", "bio1", "bof")
 GROWTH_PARTICIPANTS = 8
@@ -90,7 +93,26 @@ def _load(name: str, edits: str | None, allow_download: bool, _stamp: object) ->
     draft = read_draft(name, allow_download=allow_download)
     changes = {} if edits is None else json.loads(edits)
     apply_edits(draft, changes)
-    return build_model(draft, name, chosen="objective" in changes or "biomass" in changes)
+    model = build_model(draft, name, chosen="objective" in changes or "biomass" in changes)
+    _warn_of_imbalance(model)
+    return model
+
+
+def _warn_of_imbalance(model: FluxModel) -> None:
+    from .model_balance import unbalanced_reactions
+
+    unbalanced = unbalanced_reactions(model)
+    if unbalanced:
+        name, excess = next(iter(unbalanced.items()))
+        amounts = ", ".join(f"{element} {amount:+g}" for element, amount in excess.items())
+        logger.warning(
+            "%s: reactions that do not conserve elements or charge by the file's formulas: %d, such as %s (%s); what "
+            "they make from nothing or lose is missing in the balances of a culture.",
+            model.name,
+            len(unbalanced),
+            name,
+            amounts,
+        )
 
 
 def build_model(draft: ModelDraft, name: str, *, chosen: bool = False) -> FluxModel:

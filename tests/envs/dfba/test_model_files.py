@@ -12,6 +12,7 @@ import pytest
 from bioppo import UserError
 from bioppo.envs.dfba.linear_program import LinearProgram
 from bioppo.envs.dfba.model import FluxModel, load_model
+from bioppo.envs.dfba.model_balance import element_matrix, parse_formula, unbalanced_reactions
 
 SMALL = Path(cobra.__file__).parent / "data"
 XYLANASE_PART = "MFKFKKNFLVGLSAALMSISLFSATASA"
@@ -141,6 +142,21 @@ def test_enzymes_are_made_of_amino_acids_and_energy() -> None:
         100.0,
     )
     assert model.reactions[model.exchanges["xylanase"]] == "EX_xylanase_e"
+
+
+def test_reactions_that_make_something_from_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    assert not unbalanced_reactions(load_model("bundled:textbook"))
+    assert not unbalanced_reactions(load_model("toy_sa"))
+    assert not caplog.records
+    added = {"stoichiometry": {"atp_c": -1, "adp_c": 1, "glc__D_e": 1}}
+    model = load_model("bundled:textbook", edits={"add_reactions": {"magic": added}})
+    assert unbalanced_reactions(model) == {"magic": {"C": 6.0, "H": 12.0, "O": 3.0, "P": -1.0, "charge": 1.0}}
+    assert "do not conserve elements or charge by the file's formulas: 1, such as magic (C +6" in caplog.text
+    names, matrix = element_matrix(model)
+    glucose = matrix[:, model.metabolites.index("glc__D_e")]
+    assert dict(zip(names, glucose, strict=True)) == {"C": 6, "H": 12, "N": 0, "O": 6, "P": 0, "S": 0, "charge": 0}
+    assert parse_formula("C2H5O0.5R") == {"C": 2.0, "H": 5.0, "O": 0.5, "R": 1.0}
+    assert parse_formula("(C6H10O5)n") is None
 
 
 def mistake(name: str, **options: Any) -> str:
