@@ -5,6 +5,7 @@ from pathlib import Path
 
 from .. import UserError
 from ..configs.option import nearest
+from ..configs.registry import inner_choice
 
 WANTED = {
     "Integer": "give a whole number",
@@ -36,6 +37,9 @@ def _explain_composition(error: BaseException) -> str:
     if match := re.search(r"UserError raised while resolving interpolation: (.*)", str(error)):
         return match[1]
     cause = error.__cause__
+    if isinstance(error, MissingConfigException) and (inner := inner_choice(str(error.missing_cfg_file))):
+        group, name, names = inner
+        return f"{group}={name} does not exist: {nearest(name, names)}"
     if isinstance(error, MissingConfigException) and error.options and error.missing_cfg_file:
         group, _, name = str(error.missing_cfg_file).rpartition("/")
         return f"{group}={name} does not exist: {nearest(name, error.options)}"

@@ -95,6 +95,19 @@ def yaml_choices(group: str) -> dict[str, str]:
     return {file.stem: _first_comment(file.read_text()) for file in files}
 
 
+def inner_choice(path: str) -> tuple[str, str, list[str]] | None:
+    """Return group, name and choices of a missing ``env/case/starch/too``, or None where there is no such group.
+
+    Choices of a group inside another one may lie in folders, which belong to their names.
+    """
+    parts = path.split("/")
+    folder = Path(__file__).parent.joinpath(*parts[:2])
+    if len(parts) < 3 or not folder.is_dir():
+        return None
+    names = sorted(str(file.relative_to(folder).with_suffix("")) for file in folder.rglob("*.yaml"))
+    return "/".join(parts[:2]), "/".join(parts[2:]), names
+
+
 def _first_comment(text: str) -> str:
     comments = (line.lstrip("# ") for line in text.splitlines() if line.startswith("#"))
     return next((line for line in comments if not line.startswith("@package")), "")

@@ -111,6 +111,24 @@ def test_mistakes_are_told_with_key_value_and_remedy(path, value, sentence):
     assert str(raised.value).count("\n") == 0
 
 
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (
+            "env/case=starch_amylase/too",
+            "env/case=starch_amylase/too does not exist: did you mean starch_amylase/two or",
+        ),
+        ("env.case.initial.Gluc=3", "There is no key 'env.case.initial.Gluc': did you mean env.case.initial.Glc or"),
+        ("+env.case.initial.Gluc=3", "initial names Gluc, which is not known: did you mean Glc, or declare it"),
+        ("env.observation.scaling=log", "env.observation.scaling=log: choose one of raw, log1p, fixed."),
+    ],
+)
+def test_mistakes_on_the_command_line(words, sentence, tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", "env=dfba", words, "algo=random"]) == 2
+    assert sentence in capfd.readouterr().err
+
+
 def test_infeasible_starts_name_bound_and_shortfall():
     with pytest.raises(UserError, match=r"ATP_M is at least 1 and lacks 0\.802 mmol/gDW/h; raise initial"):
         bioppo.make_env("dfba", num_envs=1, case=changed(("initial", "Glc"), 0.1))

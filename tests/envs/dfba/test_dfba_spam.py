@@ -1,8 +1,11 @@
 """The semantics `spam` repeats SPAM-DFBA 1.0.0, step by step, from its recorded trajectories."""
 
+import warnings
+
 import numpy as np
 import pytest
 
+import bioppo
 from bioppo.envs.dfba.case import load_case
 from bioppo.envs.dfba.community import Community, StepOptions
 from bioppo.envs.dfba.repairs import OPTIMAL
@@ -114,3 +117,21 @@ def test_whole_episodes_of_constant_actions(golden, number):
     assert np.allclose(returns, row["returns" + ending], rtol=0, atol=1e-6)
     final = [row["final" + ending][one] for one in community.case.names]
     assert np.allclose(np.maximum(state["concentration"][0], 0), np.maximum(final, 0), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(("biomass", "made"), [(0.1, 0.0), (5.0, 0.0), (10.0, 0.07), (20.0, 0.68), (50.0, 16.1)])
+def test_cutting_at_zero_makes_sugar_which_is_told(golden, biomass, made):
+    case = golden.case_of("starch_single")
+    case = case | {"initial": case["initial"] | {"agent1": biomass}, "horizon_steps": 200}
+    community = community_of(case)
+    state = community.new_state(1)
+    for _ in range(200):
+        community.step(state, np.zeros((1, 1)))
+    assert state["clipped"][0, 1] == pytest.approx(made, rel=0.08, abs=1e-12)
+    environment = bioppo.make_env("dfba", num_envs=1, case=case, semantics="spam")
+    environment.reset(seed=0)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for _ in range(200):
+            environment.step(np.zeros((1, 1)))
+    assert [str(warning.message)[:18] for warning in caught] == ["semantics=spam mad"] * (made > 0)
