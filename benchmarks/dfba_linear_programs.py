@@ -1,8 +1,9 @@
 """Speed of flux-balance linear programs against cobra's ``optimize``.
 
-Run ``python benchmarks/dfba_linear_programs.py [MODEL ...]`` on an idle machine. The candidates of a row are timed in turn
-and medians are compared, so that the ratios hardly depend on the machine. Bounds change in every call, along a drift
-such as the one of a culture: exchanges fall and rise slowly, actions jump.
+Run ``python benchmarks/dfba_linear_programs.py [MODEL ...]`` on an idle machine with OMP_NUM_THREADS=1. The candidates
+of a row are timed in turn and medians are compared, so that the ratios hardly depend on the machine. Bounds change in
+every call, as in a culture: concentrations fall by 3 %, wanted secretions drift. The simplex engines follow one copy;
+the cache has seen all bounds before, as in training.
 """
 
 import statistics
@@ -47,7 +48,7 @@ class Candidate:
 def drifting_bounds(
     model: FluxModel, varying: list[int], actions: list[int], copies: int, seed: int = 0
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return `ROUNDS` bounds ``(copies, n_varying)``: uptake limits of falling concentrations, and forced secretions."""
+    """Return `ROUNDS` bounds ``(copies, n_varying)``: uptake limits of falling concentrations, forced secretions."""
     generator = np.random.default_rng(seed)
     present = np.array([model.lower[reaction] < 0 or reaction == model.objective for reaction in varying])
     concentration = generator.uniform(5.0, 30.0, (copies, len(varying))) * present
@@ -83,9 +84,9 @@ def cobra_model(name: str, model: FluxModel) -> object:
     from cobra.io import read_sbml_model
 
     if name.startswith("bundled:"):
-        from bioppo.envs.dfba.model_files import _bundled_path
+        from bioppo.envs.dfba.model_files import bundled_path
 
-        source = read_sbml_model(str(_bundled_path(name.partition(":")[2])))
+        source = read_sbml_model(str(bundled_path(name.partition(":")[2])))
     else:
         source = cobra.Model(name)
         metabolites = [cobra.Metabolite(each) for each in model.metabolites]

@@ -23,7 +23,10 @@ FEW_VARYING = 40
 MAX_BASES = {False: 4096, True: 256}
 WINDOW = 1000
 LEAST_HIT_RATE = 0.8
-"""Of the last ``WINDOW`` programs; with less, simplex runs alone are faster than a search before them."""
+"""Of the last ``WINDOW`` programs or more; with less, simplex runs alone are faster than a search before them.
+
+The first window does not count: nothing is known then.
+"""
 CROSSED = -(2**31)
 """Place of a copy with a lower bound above its upper one."""
 OTHER = {"glpk": "highs", "highs": "glpk"}
@@ -67,7 +70,7 @@ class FormSolver:
         limit = MAX_BASES[large] if max_bases is None else max_bases
         self.cache = BasisCache(1 + 2 * len(form.varying), form.reported_of_columns.shape[0], limit)
         self.counts = dict.fromkeys(("solved", "hits", "misses", "proofs", "checked", "unstored"), 0)
-        self._window = [0, 0]
+        self._window, self._warm = [0, 0], False
         self._due = 0.0
         self._forget_handles()
 
@@ -270,7 +273,7 @@ class FormSolver:
         self._window[0] += count
         self._window[1] += count - misses
         if self._window[0] >= WINDOW:
-            if self._window[1] < LEAST_HIT_RATE * self._window[0]:
+            if self._warm and self._window[1] < LEAST_HIT_RATE * self._window[0]:
                 self.uses_cache = False
                 logger.info(
                     "Known bases answered %d of the last %d linear programs: solve all of them by %s.",
@@ -278,7 +281,7 @@ class FormSolver:
                     self._window[0],
                     self.engine,
                 )
-            self._window = [0, 0]
+            self._window, self._warm = [0, 0], True
 
     def _all_fluxes(
         self, inputs: FloatArray, place: NDArray[np.intp], direct: dict[int, FloatArray | None]

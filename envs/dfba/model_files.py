@@ -42,7 +42,7 @@ def read_draft(name: str, *, allow_download: bool) -> ModelDraft:
     if kind == "bundled":
         if identifier not in BUNDLED:
             raise UserError(f"model={name}: {nearest(identifier, BUNDLED)}")
-        return read_cobra(_bundled_path(identifier), name)
+        return read_cobra(bundled_path(identifier), name)
     if kind == "bigg":
         return read_cobra(fetch_bigg_model(identifier, allow_download=allow_download), name)
     if name in own_models():
@@ -178,7 +178,8 @@ def _objectives(model: Any, source: str) -> list[str]:
     return [name for name, coefficient in coefficients.items() if coefficient]
 
 
-def _bundled_path(identifier: str) -> Path:
+def bundled_path(identifier: str) -> Path:
+    """Return the file of a model in cobra's package."""
     import cobra
 
     return Path(cobra.__file__).parent / "data" / BUNDLED[identifier]

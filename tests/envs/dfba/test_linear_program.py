@@ -251,12 +251,23 @@ def test_cache_forgets_the_basis_not_used_longest() -> None:
 
 def test_cache_switches_itself_off() -> None:
     data = stored("necom_aux_1")
-    engine = program("necom_aux_1", data, max_bases=1)
-    for copy in np.random.default_rng(6).integers(0, 100, 1500):
-        engine.solve(data["lower"][[copy]], data["upper"][[copy]])
+    kept, engine = program("necom_aux_1", data), program("necom_aux_1", data, max_bases=1)
+    for copy in np.random.default_rng(6).integers(0, 100, 2100):
+        for each in (kept, engine):
+            each.solve(data["lower"][[copy]], data["upper"][[copy]])
     solved = engine.statistics["misses"]
     check(engine.solve(data["lower"], data["upper"]), data)
     assert engine.statistics["misses"] == solved + 100
+    assert kept.statistics["misses"] < 20
+
+
+def test_relaxed_programs_pass_the_cross_check() -> None:
+    engine = starch("auto", cross_check=1.0)
+    lower, upper = starch_bounds(np.linspace(0, 2, 40), np.zeros(40))
+    for _ in range(2):
+        solution, missed = engine.relax_maintenance(lower, upper)
+        np.testing.assert_allclose(missed, np.maximum(1 - 2 * np.linspace(0, 2, 40), 0), rtol=0, atol=1e-12)
+        assert solution.feasible.all()
 
 
 def test_cross_check_stops_at_a_wrong_answer() -> None:
