@@ -12,6 +12,16 @@ from .. import UserError
 AnyVectorEnv = VectorEnv[Any, Any, Any]
 
 
+def refuse_several_agents(environment: AnyVectorEnv) -> None:
+    """Raise `UserError` where several agents learn: stable-baselines3 trains one."""
+    agents = getattr(environment, "agents", ())
+    if len(agents) > 1:
+        raise UserError(
+            f"{type(environment).__name__} has {len(agents)} learning agents ({', '.join(agents)}), and this algorithm "
+            "trains one: use algo=independent_ppo."
+        )
+
+
 class StableBaselinesAdapter(VecEnv):
     """Pass arrays through; make info dictionaries for ended copies only.
 
@@ -23,12 +33,7 @@ class StableBaselinesAdapter(VecEnv):
         mode = environment.metadata.get("autoreset_mode")
         if mode != AutoresetMode.SAME_STEP:
             raise ValueError(f"the adapter needs autoreset_mode=SAME_STEP, not {mode}")
-        agents = getattr(environment, "agents", ())
-        if len(agents) > 1:
-            raise UserError(
-                f"{type(environment).__name__} has {len(agents)} learning agents ({', '.join(agents)}), and this "
-                "algorithm trains one: use algo=independent_ppo."
-            )
+        refuse_several_agents(environment)
         self.environment = environment
         super().__init__(environment.num_envs, environment.single_observation_space, environment.single_action_space)
 

@@ -11,7 +11,7 @@ from stable_baselines3.common.utils import set_random_seed
 
 from ... import UserError
 from ...envs.batched import BatchedEnv
-from ...envs.stable_baselines_adapter import StableBaselinesAdapter
+from ...envs.stable_baselines_adapter import StableBaselinesAdapter, refuse_several_agents
 from ..ppo.learner import ACTIVATIONS, learning_rate_schedule
 from ..stable_baselines import StableBaselinesLearner, normalized
 from .config import MaskedPPOConfig
@@ -29,6 +29,7 @@ def build_masked_ppo(
         If actions are continuous, the environment has no masks, its masks do not fit its
         actions, or a minibatch does not divide a rollout.
     """
+    refuse_several_agents(environment)
     space = environment.single_action_space
     if isinstance(space, Box):
         raise UserError(f"algo=masked_ppo needs discrete actions, and these are {space}: choose algo=ppo.")

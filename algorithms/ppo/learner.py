@@ -11,7 +11,7 @@ from stable_baselines3.common.utils import set_random_seed
 from stable_baselines3.common.vec_env import VecEnv
 
 from ... import UserError
-from ...envs.stable_baselines_adapter import AnyVectorEnv, StableBaselinesAdapter
+from ...envs.stable_baselines_adapter import AnyVectorEnv, StableBaselinesAdapter, refuse_several_agents
 from ..stable_baselines import StableBaselinesLearner, normalized
 from .config import PPOConfig
 from .policies import ActorCritic
@@ -34,6 +34,7 @@ def build_ppo(config: PPOConfig, environment: AnyVectorEnv, *, seed: int, device
     UserError
         If a minibatch does not divide a rollout, or an option does not fit the actions.
     """
+    refuse_several_agents(environment)
     rollout = config.n_steps * environment.num_envs
     if rollout % config.batch_size:
         raise UserError(

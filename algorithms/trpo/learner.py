@@ -6,7 +6,7 @@ from stable_baselines3.common.utils import set_random_seed
 
 from ... import UserError
 from ...envs.batched import BatchedEnv
-from ...envs.stable_baselines_adapter import StableBaselinesAdapter
+from ...envs.stable_baselines_adapter import StableBaselinesAdapter, refuse_several_agents
 from ..ppo.learner import ACTIVATIONS, learning_rate_schedule
 from ..stable_baselines import StableBaselinesLearner, normalized
 from .config import TRPOConfig
@@ -20,6 +20,7 @@ def build_trpo(config: TRPOConfig, environment: BatchedEnv, *, seed: int, device
     UserError
         If a rollout does not fill a minibatch.
     """
+    refuse_several_agents(environment)
     rollout = config.n_steps * environment.num_envs
     if rollout % config.batch_size:
         raise UserError(

@@ -45,7 +45,7 @@ def test_a_community_trains_and_is_evaluated(name, tmp_path, capsys):
 
 
 def test_algorithms_for_one_agent_say_which_trains_several(capsys):
-    for name in ("ppo", "trpo_ppo"):
+    for name in ("ppo", "trpo", "trpo_ppo"):
         assert main(["train", *CULTURE, f"algo={name}", "budget=100"]) == 2
         assert "has 2 learning agents (agent1, agent2)" in (said := capsys.readouterr().err)
         assert "use algo=independent_ppo" in said
