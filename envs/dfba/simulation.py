@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from ... import UserError
 from ...configs.option import build_options
+from .balances import created_elements
 from .community import Community, StepResult
 from .config import DynamicFBAConfig
 from .tables import flux_table, tidy_table
@@ -37,7 +38,9 @@ def simulate(case: Any, actions: Mapping[str, Any] | None = None, **options: Any
     -------
     dict
         ``concentrations``: a row per number (see `tables.tidy_table`), states at the start and after every step, the
-        rest of the step before. ``fluxes``: the same of all reactions, where ``record_fluxes``.
+        rest of the step before. With ``record_fluxes`` also ``fluxes``, the same of all reactions, and ``balance``:
+        what each model's reactions make of an element out of nothing (mmol/gDW/h), which says whether it is
+        consistent; empty where models have no formulas.
     """
     community, config = build_community(case, options)
     steps = community.case.horizon_steps
@@ -52,7 +55,25 @@ def simulate(case: Any, actions: Mapping[str, Any] | None = None, **options: Any
     tables = {"concentrations": _with_start(community, tidy_table(community, learning, np.zeros(steps, int), info))}
     if "fluxes" in info:
         tables["fluxes"] = flux_table(community, np.zeros(steps, int), info)
+        tables["balance"] = _balance_table(community, info)
     return tables
+
+
+def _balance_table(community: Community, info: Mapping[str, NDArray[Any]]) -> "pd.DataFrame":
+    """Return what the agents' reactions make of each element, with the largest flux for comparison."""
+    import pandas as pd
+
+    rows, begin = [], 0
+    for group in community.groups:
+        for member in group.members:
+            end = begin + len(group.model.reactions)
+            fluxes = info["fluxes"][:, begin:end]
+            begin = end
+            for element, created in created_elements(group.model, fluxes).items():
+                columns = {"time_h": info["time_h"], "created": created, "largest_flux": np.abs(fluxes).max(axis=1)}
+                rows.append(pd.DataFrame({"agent": community.case.agents[member].name, "element": element} | columns))
+    names = ["agent", "element", "time_h", "created", "largest_flux"]
+    return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame(columns=names)
 
 
 def build_community(case: Any, options: Mapping[str, Any]) -> tuple[Community, DynamicFBAConfig]:

@@ -306,3 +306,18 @@ def test_common_factors_are_the_largest(model):
         assert (result.status[row, 0] != OPTIMAL) == (theta < 1 - 1e-9)
         clipped += result.status[row, 0] == CLIPPED
     assert clipped > 3
+
+
+def test_elements_are_conserved_by_consistent_models_only():
+    start = {"a": 0.1, "glc__D_e": 10, "o2_e": 20, "nh4_e": 10, "pi_e": 10, "h2o_e": 10, "h_e": 10, "co2_e": 1}
+    case = {"agents": {"a": {"model": "bundled:textbook"}}, "species": ["*"], "initial": start, "horizon_steps": 3}
+    balance = simulate(case, record_fluxes=True)["balance"]
+    assert set(balance["element"]) == {"C", "N", "P", "charge"}
+    assert (balance["created"].abs() <= 1e-9 * balance["largest_flux"]).all()
+    edits = {"add_reactions": {"LEAK": {"stoichiometry": {"pyr_c": -1, "accoa_c": 1, "coa_c": -1}, "upper": 2}}}
+    edits["bounds"] = {"LEAK": [1, 2]}
+    case["agents"]["a"]["edits"] = edits
+    leaking = simulate(case, record_fluxes=True)["balance"]
+    carbon = leaking[leaking["element"] == "C"]["created"]
+    assert carbon.between(-2.001, -0.999).all()  # pyruvate's third carbon is lost
+    assert len(simulate("starch_amylase/single", record_fluxes=True)["balance"]) == 0
