@@ -241,3 +241,19 @@ def test_gymnasium_and_stable_baselines_accept_it():
     check_env(alone.unwrapped, skip_render_check=True)
     check_for_stable_baselines(alone.unwrapped)
     assert StableBaselinesAdapter(make()).reset().shape == (3, 4)
+
+
+def test_supersuit_wraps_it():
+    import supersuit
+
+    single = supersuit.pettingzoo_env_to_vec_env_v1(DynamicFBAParallelEnv(case="starch_amylase/two"))
+    wrapped = supersuit.concat_vec_envs_v1(single, 2, num_cpus=1, base_class="stable_baselines3")
+    assert wrapped.reset().shape == (4, 5)
+    ours = make("starch_amylase/two", num_envs=1)
+    ours.reset(seed=0)
+    generator = np.random.default_rng(0)
+    for _ in range(5):
+        actions = generator.uniform(-1, 1, (2, 1)).astype(np.float32)
+        _, reward, *_ = wrapped.step(np.concatenate([actions, actions]))
+        expected = ours.step({"agent1": actions[:1], "agent2": actions[1:]})[1][0]
+        assert reward == pytest.approx(np.tile(expected, 2), rel=1e-6)
