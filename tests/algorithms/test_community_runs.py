@@ -3,8 +3,14 @@
 import csv
 import json
 
+import numpy as np
 import pytest
 
+import bioppo
+from bioppo.algorithms.baselines.cem import build_cem
+from bioppo.algorithms.baselines.config import CEMConfig
+from bioppo.algorithms.independent_ppo.config import IndependentPPOConfig
+from bioppo.algorithms.independent_ppo.learner import build_independent_ppo
 from bioppo.cli.main import main
 
 CULTURE = (
@@ -57,3 +63,22 @@ def test_a_mistake_in_an_agents_options_is_one_sentence(capsys):
     assert "algo.agents.agent1.learning_rate=-1: give a value of greater than 0." in capsys.readouterr().err
     assert main([*words, "+algo.agents.agent3.gamma=0.5"]) == 2
     assert "algo.agents.agent3: there is no learning agent agent3; did you mean" in capsys.readouterr().err
+
+
+def test_a_greedy_agent_does_what_the_culture_calls_idle():
+    environment = bioppo.make_env("dfba", case="starch_amylase/two", num_envs=2)
+    config = IndependentPPOConfig(n_steps=2, batch_size=4, agents={"agent1": {"policy": "greedy"}})
+    agent = build_independent_ppo(config, environment, seed=0, device="cpu").agent()
+    actions = agent.act(environment.reset()[0], masks=None, generator=None, steps=np.zeros(2))
+    joint = environment.joint_actions(actions)
+    assert (joint[:, 0] == 0).all()
+    assert (joint[:, 1] != 0).all()
+    assert environment.horizon == 100
+
+
+def test_schedules_are_searched_in_any_environment_of_known_length():
+    environment = bioppo.make_env("gymnasium", id="Pendulum-v1", num_envs=4)
+    learner = build_cem(CEMConfig(knots=4, population_size=4, elite=2), environment, seed=0, device="cpu")
+    scalars = learner.update(0.0)
+    assert environment.simulator_calls == 4 * 200
+    assert scalars["search/return_best"] < 0
