@@ -17,6 +17,7 @@ from .community import Community, StepOptions, StepResult
 from .config import DynamicFBAConfig
 from .continuous import ContinuousCommunity
 from .evaluation import METRICS, measure_community
+from .repairs import STATUSES
 from .scaling import ActionScaling, ObservationScaling, interpolate
 from .scripted import ScriptedAgent, read_policy
 from .start import check_start
@@ -39,7 +40,8 @@ class DynamicFBAVectorEnv(BatchedEnv):
     In ``info``: ``agent_reward`` (num_envs, n_learning); of all agents, (num_envs, n): ``growth`` (1/h, the last
     step's), ``lp_status`` (code of `repairs.STATUSES`, the last step's), ``infeasible`` (share of the decision's
     time), ``tied``; ``concentration`` (num_envs, S), ``time_h``, and ``mass_residual`` (at an episode's end, else 0).
-    Outside of the training split also ``action`` (num_envs, A) and ``exchange`` (num_envs, n_fluxes).
+    Outside of the training split also ``action`` (num_envs, A), ``exchange`` (num_envs, n_fluxes) and ``causes``
+    (num_envs, n_causes): the share of the decision's time and of agents for each status but the first.
     """
 
     metrics: tuple[Metric, ...] = METRICS
@@ -106,11 +108,13 @@ class DynamicFBAVectorEnv(BatchedEnv):
         result = community.step(state, joint)
         reward = self.reward_of(result)
         unfit, tied = result.infeasible_h, result.tied
+        causes = share_of_causes(result) if self.records else None
         for number in range(1, self.frame_skip):
             self._script(joint, first=(state["elapsed_steps"] - 1) * self.frame_skip + number)
             result = community.step(state, joint)
             reward = reward + self.reward_of(result)
             unfit = unfit + result.infeasible_h
+            causes = None if causes is None else causes + share_of_causes(result)
             tied = None if tied is None or result.tied is None else tied | result.tied
         self.simulator_calls += self.num_envs * self.frame_skip
         over = state["elapsed_steps"] >= self.decisions
@@ -123,7 +127,9 @@ class DynamicFBAVectorEnv(BatchedEnv):
             reward = reward + np.where(ended[:, None], np.maximum(concentration[:, : community.n_agents], 0.0), 0.0)
         terminated = ended if self.config.horizon == "terminated" else gone
         truncated = over & ~terminated
-        info = self._information(result, unfit, tied, joint, reward, ended)
+        info = self._information(result, unfit, tied, reward, ended)
+        if causes is not None:
+            info |= self._records(result, causes, joint)
         given = reward[:, self.learning]
         return Transition(given[:, 0] if self.alone else given, terminated.copy(), truncated, info)
 
@@ -243,7 +249,6 @@ class DynamicFBAVectorEnv(BatchedEnv):
         result: StepResult,
         unfit: FloatArray,
         tied: NDArray[np.bool_] | None,
-        joint: FloatArray,
         reward: FloatArray,
         ended: NDArray[np.bool_],
     ) -> dict[str, np.ndarray]:
@@ -262,12 +267,18 @@ class DynamicFBAVectorEnv(BatchedEnv):
             "mass_residual": residual,
             "time_h": state["community_step"] * self.case.dt_h,
         }
-        if self.records:
-            info["action"] = joint.copy()
-            info["exchange"] = community.all_exchanges(result.exchange)
-            if result.fluxes is not None:
-                info["fluxes"] = community.all_fluxes(result.fluxes)
         return info
+
+    def _records(self, result: StepResult, causes: FloatArray, joint: FloatArray) -> dict[str, np.ndarray]:
+        """Return what evaluations keep besides."""
+        records = {
+            "causes": causes / self.frame_skip,
+            "action": joint.copy(),
+            "exchange": self.community.all_exchanges(result.exchange),
+        }
+        if result.fluxes is not None:
+            records["fluxes"] = self.community.all_fluxes(result.fluxes)
+        return records
 
     def _warn_of_created_mass(self, ended: NDArray[np.bool_]) -> None:
         if self._warned or not self.community.spam:
@@ -282,6 +293,11 @@ class DynamicFBAVectorEnv(BatchedEnv):
                 "case.dt_h, or use semantics=standard.",
                 stacklevel=4,
             )
+
+
+def share_of_causes(result: StepResult) -> FloatArray:
+    """Return for each status but optimal the share of agents that have it, (K, n_statuses - 1)."""
+    return np.stack([(result.status == code).mean(axis=1) for code in range(1, len(STATUSES))], axis=1)
 
 
 def load_community(config: DynamicFBAConfig) -> Community:

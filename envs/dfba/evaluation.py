@@ -7,7 +7,7 @@ import numpy as np
 from ..batched import Metric
 from ..trajectories import Evaluation, Trajectories
 from .community import Community
-from .repairs import OPTIMAL, STATUSES
+from .repairs import STATUSES
 from .tables import flux_table, tidy_table
 
 METRICS = (
@@ -25,8 +25,9 @@ def measure_community(community: Community, learning: Sequence[str], trajectorie
     """Return scalars over whole episodes, a row per episode, and tidy tables of the first few.
 
     Scalars: ``mean_return`` and ``return_<agent>``, ``least_return``; at the end ``final_biomass``,
-    ``final_biomass_<agent>`` and ``final_<species>``; ``infeasible`` and ``infeasible_<agent>``, shares of time, and
-    ``status_<mode>``, shares of decisions; ``tied`` and ``tied_<agent>``, where counted; and ``mass_residual``.
+    ``final_biomass_<agent>`` and ``final_<species>``; ``infeasible``, ``infeasible_<agent>`` and
+    ``infeasible_by_<mode>``, what was done about it, shares of time; ``tied`` and ``tied_<agent>``, where counted; and
+    ``mass_residual``.
     """
     import pandas as pd
 
@@ -57,10 +58,9 @@ def measure_community(community: Community, learning: Sequence[str], trajectorie
     table |= {f"final_{name}": end[:, len(names) + column] for column, name in enumerate(species)}
     table["infeasible"] = unfit.mean(axis=1)
     table |= {f"infeasible_{name}": unfit[:, column] for column, name in enumerate(names)}
-    if "lp_status" in info:
-        for code, mode in enumerate(STATUSES):
-            if code != OPTIMAL:
-                table[f"status_{mode}"] = (total((info["lp_status"] == code).astype(float)) / length[:, None]).mean(1)
+    if "causes" in info:
+        causes = total(info["causes"]) / length[:, None]
+        table |= {f"infeasible_by_{mode}": causes[:, column] for column, mode in enumerate(STATUSES[1:])}
     if community.options.report_ties:
         table["tied"] = tied.mean(axis=1)
         table |= {f"tied_{name}": tied[:, column] for column, name in enumerate(names)}

@@ -105,6 +105,11 @@ def test_a_penalty_is_per_hour_without_flux():
         returns.append(total)
     trajectories = evaluate(plain.baselines()["greedy"], plain, episodes=1, seed=0)
     hours = trajectories.scalars["infeasible"] * 100
+    assert "infeasible_by_clip_action" not in trajectories.scalars  # not kept while training
+    plain.records = True
+    causes = evaluate(plain.baselines()["constant"], plain, episodes=1, seed=0).scalars
+    assert causes["infeasible_by_clip_action"] == pytest.approx(causes["infeasible"])
+    assert causes["infeasible_by_relax_maintenance"] == causes["infeasible_by_freeze"] == 0
     assert hours == pytest.approx(79.8)
     assert returns[0] - returns[1] == pytest.approx(2 * hours)
 
