@@ -220,12 +220,6 @@ class DynamicFBAVectorEnv(BatchedEnv):
             "linear_programs": self.community.statistics(),
         }
 
-    def run_scalars(self) -> dict[str, float | None]:
-        """Return how often the cache of linear programs answered."""
-        rates = [entry.get("hit_rate") for entry in self.community.statistics()]
-        known = [rate for rate in rates if rate is not None]
-        return {"cache_hit_rate": float(np.mean(known)) if known else None}
-
     def sibling(self, num_envs: int, seed: int, split: str) -> Self:
         """Make other copies of the same culture, which share its linear programs."""
         return type(self)(self.config, num_envs=num_envs, seed=seed, split=split, community=self.community)

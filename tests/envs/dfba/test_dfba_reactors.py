@@ -321,3 +321,50 @@ def test_elements_are_conserved_by_consistent_models_only():
     carbon = leaking[leaking["element"] == "C"]["created"]
     assert carbon.between(-2.001, -0.999).all()  # pyruvate's third carbon is lost
     assert len(simulate("starch_amylase/single", record_fluxes=True)["balance"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("action", "value", "expected"),
+    [
+        ({"reaction": "A_e", "kind": "signed", "low": -10}, -2.0, -2.0),
+        ({"reaction": "A_e", "kind": "signed", "low": -10}, -9.0, -5.0),
+        ({"reaction": "A_e", "kind": "signed", "low": -10}, 0.0, 0.0),
+        ({"reaction": "A_e", "kind": "signed", "low": -10}, 0.5, 0.5),
+        ({"reaction": "A_e", "kind": "signed", "low": -10}, np.nan, -5.0),
+        ({"reaction": "A_e", "kind": "uptake_limit"}, 0.3, -1.5),
+        ({"reaction": "A_e", "kind": "uptake_limit"}, 0.0, 0.0),
+        ({"reaction": "A_e", "kind": "uptake_limit"}, np.nan, -5.0),
+        ({"reaction": "A_e", "kind": "secretion_floor"}, 0.7, 0.7),
+        ({"reaction": "A_e", "kind": "secretion_floor"}, 0.0, -5.0),
+        ({"reaction": "R_2_sp1", "kind": "secretion_floor"}, 1.0, 1.0),
+        ({"reaction": "R_2_sp1", "kind": "secretion_floor"}, np.nan, 0.0),
+    ],
+)
+def test_kinds_of_actions_set_lower_bounds(action, value, expected):
+    agents = {"a": {"model": "necom_mut_1", "actions": [action]}}
+    case = {"agents": agents, "species": ["S", "A", "B", "P"], "initial": {"a": 0.1, "S": 50, "A": 10}}
+    community = community_of(case)
+    group = community.groups[0]
+    lower, _ = group.bounds(group.limits(community.case.initial[None]), np.array([[value]]), None)
+    place = group.varying.index(group.model.position(action["reaction"]))
+    assert lower[0, 0, place] == pytest.approx(expected)
+
+
+def test_exchanges_that_are_not_mapped_are_closed_unless_they_are_in_excess():
+    case = {"agents": {"a": {"model": "necom_mut_1"}}, "species": ["P"], "initial": {"a": 0.1}}
+    closed = play(community_of(case), 1)[1]
+    assert closed.growth[0, 0] == pytest.approx(0, abs=1e-12)
+    rows = [{"species": "S", "mode": "static", "value": 4, "unit": "mmol/gDW/h"}]
+    fed = play(community_of(case | {"medium": rows}), 1)[1]
+    rich = play(community_of(case | {"species": ["P", "S"], "initial": {"a": 1e-9, "S": 20 / 3}}), 1)[1]
+    assert fed.growth[0, 0] == pytest.approx(rich.growth[0, 0])  # 10 c / (10 + c) = 4
+    assert fed.growth[0, 0] > 0.01
+
+
+def test_the_files_own_uptake_limits_act_only_where_asked():
+    agent = {"model": "toy_sa", "edits": {"bounds": {"Glc_e": [-3, 0]}}}
+    growth = [
+        play(community_of(TOY | {"agents": {"a": agent | {"respect_lower": asked}}}), 1)[1].growth[0, 0]
+        for asked in (False, True)
+    ]
+    assert growth == pytest.approx([(2 * 10 * 20 / 30 - 1) / 101, (2 * 3 - 1) / 101])
