@@ -28,7 +28,7 @@ from ..ppo.learner import learning_rate_schedule
 from .checks import doubts, refuse_masked_continuous_actions, refuse_other_distributions
 from .config import TRPOPPOConfig
 from .distributions import ActionDistribution, Gaussian, action_distribution
-from .natural_step import NaturalStep, take_natural_step
+from .natural_step import NaturalStep, adapted_delta, take_natural_step
 from .penalized_ppo import adapted_beta, fit_policy_and_value, fit_value, ppo_settings
 from .phases import Phase, follows_natural_steps, phase_of, resolved_target_kl
 from .rollout import Rollout, read_rollout
@@ -56,6 +56,8 @@ class TRPOPPO(OnPolicyAlgorithm):
     ----------
     kl_beta
         Weight of the penalty in the next update.
+    delta
+        Largest divergence of the next natural step.
     step_divergences
         Mean divergence of every accepted natural step, summed over components.
     skipped_steps
@@ -83,6 +85,7 @@ class TRPOPPO(OnPolicyAlgorithm):
     ) -> None:
         self.config = config = TRPOPPOConfig() if config is None else config
         self.kl_beta = 0.0 if config.paper_compat_target_kl_zero else config.beta
+        self.delta = config.delta
         self.step_divergences: list[float] = []
         self.skipped_steps = 0
         self._warned: set[str] = set()
@@ -162,7 +165,10 @@ class TRPOPPO(OnPolicyAlgorithm):
             else:
                 step = self._natural_step(rollout)
                 old = step.old
-                scalars |= logged_of_step(step, config) | {"skipped_steps": self.skipped_steps}
+                scalars |= logged_of_step(step, config) | {"skipped_steps": self.skipped_steps, "delta": self.delta}
+                if config.adaptive_delta:
+                    gain = 0.0 if step.accepted is None else step.accepted.gain
+                    self.delta = adapted_delta(self.delta, config.delta, gain, step.promised)
                 self.logger.record("time/natural_step_seconds", time.perf_counter() - started)
             if phase is Phase.TRPO:
                 scalars |= fit_value(policy, rollout, ppo_settings(config), n_epochs=config.n_critic_updates)
@@ -186,6 +192,7 @@ class TRPOPPO(OnPolicyAlgorithm):
         """Return what training adapts besides the networks."""
         return {
             "kl_beta": self.kl_beta,
+            "delta": self.delta,
             "step_divergences": list(self.step_divergences),
             "skipped_steps": self.skipped_steps,
         }
@@ -193,6 +200,7 @@ class TRPOPPO(OnPolicyAlgorithm):
     def set_adaptive_state(self, state: dict[str, Any]) -> None:
         """Continue from what `adaptive_state` gave."""
         self.kl_beta = state["kl_beta"]
+        self.delta = state["delta"]
         self.step_divergences = list(state["step_divergences"])
         self.skipped_steps = state["skipped_steps"]
 
@@ -203,6 +211,7 @@ class TRPOPPO(OnPolicyAlgorithm):
             rollout.actions,
             rollout.advantages,
             self.config,
+            delta=self.delta,
             fisher_rows=self._fisher_rows(len(rollout)),
         )
         if step.accepted is None:

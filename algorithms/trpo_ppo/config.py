@@ -23,6 +23,11 @@ class TRPOPPOConfig(AlgorithmConfig):
         None, "two_phase: rollouts that start before this many steps are TRPO's; null: 10000", minimum=1
     )
     delta: float = option(0.01, "largest mean KL divergence of a natural step, summed over actions", above=0)
+    adaptive_delta: bool = option(
+        False,
+        "halve delta where a natural step gains under a quarter of what its gradient promised, and raise it by half "
+        "where it gains over three quarters; within a factor 100 of delta",
+    )
     cg_max_steps: int = option(15, "steps of the conjugate gradient that finds the direction", minimum=1)
     cg_damping: float = option(0.1, "multiple of the identity added to the Fisher matrix", minimum=0)
     damping_scale: str = option(

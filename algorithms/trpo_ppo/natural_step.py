@@ -15,6 +15,9 @@ from .line_search import Accepted, backtrack
 
 PRODUCTS = {"double_backward": double_backward, "gauss_newton": gauss_newton}
 
+LARGEST_CHANGE = 100.0
+"""An adapted delta stays within this factor of the first one."""
+
 PolicyAt = Callable[[Tensor | None], ActionDistribution]
 """The distributions that the current parameters give for these rows of the rollout; None: all."""
 
@@ -39,6 +42,8 @@ class NaturalStep:
         None where the parameters are, bit for bit, as before.
     divergence
         Mean KL(old || new) over states, summed over components whatever ``kl_reduce`` is; 0 without a step.
+    promised
+        Gain of the surrogate along the accepted step, by its gradient alone; 0 without a step.
     """
 
     old: ActionDistribution
@@ -48,6 +53,7 @@ class NaturalStep:
     alpha: float
     accepted: Accepted | None
     divergence: float
+    promised: float
 
 
 def take_natural_step(
@@ -57,6 +63,7 @@ def take_natural_step(
     advantages: Tensor,
     config: TRPOPPOConfig,
     *,
+    delta: float | None = None,
     fisher_rows: Tensor | None = None,
 ) -> NaturalStep:
     """Move the actor's parameters, those among ``parameters`` that the policy depends on, and say how.
@@ -73,6 +80,8 @@ def take_natural_step(
         (n, components) and (n,), of the whole rollout.
     config
         Options of the step.
+    delta
+        Its largest divergence; None: the config's.
     fisher_rows
         The states that Fisher-vector products use; None: all.
     """
@@ -91,7 +100,8 @@ def take_natural_step(
         current if fisher_rows is None else policy_at(fisher_rows), actor, scale=scale, damping=damping
     )
     solution = conjugate_gradient(product, gradient, max_steps=config.cg_max_steps, tolerance=config.cg_rel_tol)
-    alpha = step_length(gradient, solution.direction, delta=config.delta, eps=config.eps)
+    delta = config.delta if delta is None else delta
+    alpha = step_length(gradient, solution.direction, delta=delta, eps=config.eps)
 
     before = [parameter.detach().clone() for parameter in actor]
     step = unflat((alpha * solution.direction).to(gradient.dtype), actor)
@@ -107,14 +117,26 @@ def take_natural_step(
     accepted = None
     if alpha > 0.0:
         accepted = (
-            backtrack(measure, limit=config.delta, shrink=config.ls_shrink, max_iter=config.ls_max_iter)
+            backtrack(measure, limit=delta, shrink=config.ls_shrink, max_iter=config.ls_max_iter)
             if config.line_search
             else full_step(measure)
         )
     if accepted is None:
         move(actor, before, step, 0.0)
-    divergence = 0.0 if accepted is None else accepted.divergence / scale
-    return NaturalStep(old, actor, float(gradient.double().norm()), solution, alpha, accepted, divergence)
+        return NaturalStep(old, actor, float(gradient.double().norm()), solution, alpha, None, 0.0, 0.0)
+    promised = accepted.coefficient * alpha * float(gradient.double() @ solution.direction)
+    divergence = accepted.divergence / scale
+    return NaturalStep(old, actor, float(gradient.double().norm()), solution, alpha, accepted, divergence, promised)
+
+
+def adapted_delta(delta: float, initial: float, gain: float, promised: float) -> float:
+    """Return the next delta, by the ratio of gained to promised improvement, as trust-region methods have it.
+
+    Nocedal and Wright 2006, Algorithm 4.1. A step that was refused promised nothing and halves delta.
+    """
+    ratio = gain / promised if promised > 0.0 else 0.0
+    factor = 0.5 if ratio < 0.25 else 1.5 if ratio > 0.75 else 1.0
+    return min(max(delta * factor, initial / LARGEST_CHANGE), initial * LARGEST_CHANGE)
 
 
 def step_length(gradient: Tensor, direction: Tensor, *, delta: float, eps: float) -> float:

@@ -33,6 +33,7 @@ NATURAL = {"trpo_kl", "trpo_step_alpha", "cg_residual", "cg_iterations", "grad_n
     "line_search_success",
     "line_search_coef",
     "skipped_steps",
+    "delta",
 }
 PENALIZED = {"ppo_kl", "kl_beta", "target_kl", "ppo_minibatches", "early_stop", "policy_gradient_loss"} | {
     "entropy_loss",
@@ -353,15 +354,15 @@ def test_a_continued_learner_equals_an_unbroken_one(masked_env, assert_continues
     assert_continues_exactly(partial(masked_env, space=space), lambda environment: trpo_ppo(environment, **options))
 
 
-@pytest.mark.parametrize("part", ["kl_beta", "step_divergences", "skipped_steps"])
+@pytest.mark.parametrize("part", ["kl_beta", "delta", "step_divergences", "skipped_steps"])
 def test_leaving_out_what_was_adapted_is_noticed(point_env, bitwise_same, part):
     def after(forget):
-        learner = trpo_ppo(point_env(), target_kl="auto")
+        learner = trpo_ppo(point_env(), target_kl="auto", adaptive_delta=True)
         for _ in range(2):
             learner.update(0.0)
         learner.model.skipped_steps += 1
         state = learner.get_state()
-        fresh = trpo_ppo(point_env(), target_kl="auto").get_state()
+        fresh = trpo_ppo(point_env(), target_kl="auto", adaptive_delta=True).get_state()
         if forget:
             state["adaptive"][part] = fresh["adaptive"][part]
         learner.set_state(state)

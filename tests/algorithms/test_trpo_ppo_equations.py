@@ -16,7 +16,7 @@ from bioppo.algorithms.trpo_ppo.conjugate_gradient import conjugate_gradient
 from bioppo.algorithms.trpo_ppo.distributions import Bernoullis, Categoricals, Gaussian
 from bioppo.algorithms.trpo_ppo.fisher import double_backward, flat, gauss_newton
 from bioppo.algorithms.trpo_ppo.line_search import backtrack
-from bioppo.algorithms.trpo_ppo.natural_step import step_length, take_natural_step
+from bioppo.algorithms.trpo_ppo.natural_step import adapted_delta, step_length, take_natural_step
 from bioppo.algorithms.trpo_ppo.penalized_ppo import adapted_beta, policy_terms
 from bioppo.algorithms.trpo_ppo.phases import Phase, phase_of, resolved_target_kl
 from bioppo.algorithms.trpo_ppo.rollout import minibatches, normalized
@@ -354,3 +354,31 @@ def test_advantages_are_normalised_where_they_differ():
     assert advantages.std().item() == pytest.approx(1.0)
     assert normalized(torch.full((4,), 3.0)).tolist() == [3.0] * 4
     assert normalized(torch.tensor([3.0])).tolist() == [3.0]
+
+
+@pytest.mark.parametrize(
+    ("delta", "gain", "promised", "expected"),
+    [
+        (0.02, 0.02, 0.1, 0.01),  # a fifth of what was promised
+        (0.02, 0.05, 0.1, 0.02),
+        (0.02, 0.08, 0.1, 0.03),
+        (0.02, 0.0, 0.0, 0.01),  # refused
+        (1.0, 1.0, 1.0, 1.0),  # a hundred times the first delta is the end
+        (1e-4, 0.0, 1.0, 1e-4),
+    ],
+)
+def test_delta_follows_what_steps_gain_of_what_they_promise(delta, gain, promised, expected):
+    assert adapted_delta(delta, 0.01, gain, promised) == pytest.approx(expected)
+
+
+def test_a_small_step_gains_what_its_gradient_promises():
+    config = TRPOPPOConfig(delta=1e-6, **CG10)
+
+    def step_of(**keywords):
+        policy = Policy("g")
+        data = tensor("g_actions"), tensor("g_advantages")
+        return take_natural_step(policy, policy.ordered(), *data, config, **keywords)
+
+    step, larger = step_of(), step_of(delta=1e-5)
+    assert step.accepted.gain == pytest.approx(step.promised, rel=1e-2)
+    assert larger.divergence > 5 * step.divergence
