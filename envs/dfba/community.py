@@ -1,7 +1,6 @@
 """The community: one step of all copies of a culture, by linear programs and explicit Euler. NumPy only."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -13,62 +12,12 @@ from .case import Case
 from .conserving import check_concentrations, order_free_sum, scale_reactions, share_of
 from .model_groups import ModelGroup, StepOptions
 from .repairs import OPTIMAL
+from .step_result import Rates, StepResult, join_results
 
 FloatArray = NDArray[np.float64]
 State = dict[str, NDArray[Any]]
 
 MOST_SUBSTEPS = 64
-
-
-@dataclass
-class StepResult:
-    """What one step of ``dt_h`` did; all arrays have shape (K, n_agents) unless stated.
-
-    Attributes
-    ----------
-    formed
-        Integral of ``mu X dt``, gDW/L.
-    log_growth
-        Integral of ``mu dt``.
-    spam_reward
-        ``mu X``, or -1 where the bounds left no flux, averaged over substeps.
-    infeasible_h
-        Hours in which they left none.
-    status
-        What applied in the last substep, a code of `repairs`.
-    tied
-        Whether exchange fluxes were not unique; None unless asked for.
-    released
-        Integral of secretion of the chosen species, mmol/L; None where none is chosen.
-    growth
-        mu of the last substep, 1/h.
-    exchange
-        Fluxes of the last substep by group, ``(n_members, K, E)``, mmol/gDW/h.
-    """
-
-    formed: FloatArray
-    log_growth: FloatArray
-    spam_reward: FloatArray
-    infeasible_h: FloatArray
-    status: NDArray[np.int64]
-    growth: FloatArray
-    exchange: list[FloatArray]
-    tied: NDArray[np.bool_] | None = None
-    released: FloatArray | None = None
-    fluxes: list[FloatArray] | None = None
-
-
-@dataclass
-class Rates:
-    """Derivative of the state and what led to it, at one instant."""
-
-    change: FloatArray
-    growth: FloatArray
-    status: NDArray[np.int64]
-    exchange: list[FloatArray]
-    basis: NDArray[np.int64]
-    tied: NDArray[np.bool_] | None
-    fluxes: list[FloatArray] | None
 
 
 class Community:
@@ -195,7 +144,7 @@ class Community:
             hours = self.case.dt_h / int(count)
             result = self._substep(state, actions, slice(None), hours)
             for _ in range(int(count) - 1):
-                result = _join(result, self._substep(state, actions, slice(None), hours), slice(None))
+                result = join_results(result, self._substep(state, actions, slice(None), hours), slice(None))
         state["community_step"] += 1
         return result
 
@@ -207,7 +156,7 @@ class Community:
         result = self._substep(state, actions, everyone, hours)
         for number in range(1, int(counts.max())):
             rows = np.flatnonzero(counts > number)
-            result = _join(result, self._substep(state, actions, rows, hours[rows]), rows)
+            result = join_results(result, self._substep(state, actions, rows, hours[rows]), rows)
         return result
 
     def needed_substeps(self, concentration: FloatArray) -> NDArray[np.int64]:
@@ -387,21 +336,6 @@ class Community:
             state["concentration"][rows] = after
             state["clipped"][rows] += start - before
             state["supplied"][rows] += after - start
-
-
-def _join(total: StepResult, more: StepResult, rows: Any) -> StepResult:
-    """Add a substep of some copies to the step."""
-    for name in ("formed", "log_growth", "spam_reward", "infeasible_h"):
-        getattr(total, name)[rows] += getattr(more, name)
-    if total.released is not None:
-        total.released[rows] += more.released
-    total.status[rows] = np.maximum(total.status[rows], more.status)
-    total.growth[rows] = more.growth
-    for old, new in zip(total.exchange, more.exchange, strict=True):
-        old[:, rows] = new
-    if total.tied is not None:
-        total.tied[rows] |= more.tied
-    return total
 
 
 __all__ = ["Community", "State", "StepOptions", "StepResult"]
