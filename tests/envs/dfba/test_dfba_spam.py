@@ -85,6 +85,18 @@ def test_lexicographic_trajectories(golden, name):
         assert difference(result.spam_reward, record["rewards_lexicographic"][step]) < 1e-7
 
 
+@pytest.mark.parametrize("name", ["necom_auxotrophs", "e_coli_core", "starch_two"])
+def test_ties_are_counted_where_exchange_fluxes_are_not_unique(golden, name):
+    record = golden.trajectory(name)
+    community = community_of(golden.case_of(name), report_ties=True)
+    actions = joint_actions(record, record["agents"])
+    state = community.new_state(len(actions))
+    state["concentration"][:] = record["states"][:-1]
+    result = community.step(state, actions)
+    assert (result.tied == ~record["exchange_unique"]).mean() > 0.995  # widths near the tolerance may fall either way
+    assert result.tied.any() == (name != "starch_two")
+
+
 @pytest.mark.slow
 def test_genome_scale_growth_and_verdicts(golden):
     record = golden.trajectory("iJO1366_auxotrophs")
