@@ -98,6 +98,8 @@ class BatchedEnv(VectorEnv[Any, Any, Any]):
     """Keys of ``info`` whose distribution over all steps of an update is logged."""
     quantile_levels: ClassVar[tuple[int, ...]] = (0, 5, 25, 50, 75, 95, 100)
     """Percentages at which it is logged."""
+    logged_extremes: ClassVar[tuple[str, ...]] = ()
+    """Statistics of training episodes whose smallest and largest value of an update are logged besides the mean."""
     run_metrics: ClassVar[tuple[Metric, ...]] = ()
     """What `run_scalars` tells of a training as a whole."""
     answer_space: gymnasium.spaces.Box | None = None
@@ -208,6 +210,19 @@ class BatchedEnv(VectorEnv[Any, Any, Any]):
         del scalars, algorithm
         return {}
 
+    def inspect(self, agent: Any, evaluation: Evaluation) -> "dict[str, pd.DataFrame]":
+        """Return further tables of an agent of this run that was just evaluated, written beside the evaluation's."""
+        del agent, evaluation
+        return {}
+
+    def runtime(self, agent: Any, batches: "pd.DataFrame") -> dict[str, Any] | None:
+        """Return how long the parts of the training take, as JSON values that go to ``tables/runtime.json``.
+
+        ``batches`` are the rows of ``timing.csv``, one per update.
+        """
+        del agent, batches
+        return None
+
     def sibling(self, num_envs: int, seed: int, split: str) -> Self:
         """Make another environment that shares this one's loaded, immutable simulator."""
         raise NotImplementedError
@@ -284,6 +299,8 @@ class BatchedEnv(VectorEnv[Any, Any, Any]):
                     scalars |= {f"{key}_q{q:02d}": float(v) for q, v in zip(self.quantile_levels, values, strict=True)}
             else:
                 scalars[key] = float(values.mean())
+                if key.rpartition("/")[2] in self.logged_extremes:
+                    scalars |= {f"{key}_min": float(values.min()), f"{key}_max": float(values.max())}
         self._pending = {}
         return scalars
 

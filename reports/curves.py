@@ -1,6 +1,5 @@
 """Learning curves over seeds, the figures of a study, and how a figure is written."""
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -12,6 +11,7 @@ import numpy as np
 
 from .. import UserError
 from ..configs.saved import read_config
+from .chart_page import Chart, file_stem, save_charts
 from .drawing import (
     FIGURE_WIDTH,
     band_opacity,
@@ -85,11 +85,6 @@ def save_data(data: Mapping[str, "pd.DataFrame"], folder: Path) -> list[Path]:
     for name, frame in data.items():
         frame.to_csv(paths[name], index=False)
     return list(paths.values())
-
-
-def file_stem(name: str) -> str:
-    """Return a figure's name with what is not fit for a file's name as underscores."""
-    return re.sub(r"[^\w.+-]+", "_", name)
 
 
 def points(run: RunRecord, column: str) -> tuple[Floats, Floats]:
@@ -215,7 +210,8 @@ def draw_run_figures(run_directory: Path) -> list[Path]:
     """Draw what the run's own environment knows how to draw into the run's ``figures/``; return the paths."""
     found, folder = environment_figures(run_directory), run_directory / "figures"
     paths = [path for name, figure in found.items() for path in save_figure(figure, folder, name)]
-    return paths + save_data(environment_data(run_directory), folder)
+    paths += save_data(environment_data(run_directory), folder)
+    return paths + save_charts(environment_charts(run_directory), folder)
 
 
 def environment_figures(run_directory: Path) -> dict[str, "Figure"]:
@@ -224,6 +220,12 @@ def environment_figures(run_directory: Path) -> dict[str, "Figure"]:
     They are what the module's function ``figures(run_directory)`` returns.
     """
     draw = environment_function(run_directory, "figures")
+    return dict(draw(run_directory)) if draw else {}
+
+
+def environment_charts(run_directory: Path) -> dict[str, "Chart"]:
+    """Return the figures for a browser that a run's environment offers in ``charts``, by file name."""
+    draw = environment_function(run_directory, "charts")
     return dict(draw(run_directory)) if draw else {}
 
 
@@ -252,6 +254,25 @@ def environment_study_figures(members: Sequence[Variant]) -> dict[str, "Figure"]
     The function ``study_figures(variants)`` of its ``figures`` module gets the directories of finished runs by label.
     """
     return _of_finished(members, "study_figures")
+
+
+def comparisons(runs: Sequence[RunRecord], function: str) -> dict[str, Any]:
+    """Return what a function of the environments' ``figures`` modules says of all their variants, by file name.
+
+    ``comparison_figures``, ``comparison_charts`` and ``comparison_data`` get the directories of finished runs by label.
+    Variants of one module belong together even where their environments' names differ.
+    """
+    groups: dict[str | None, dict[str, list[Path]]] = {}
+    calls: dict[str | None, Callable[..., Any]] = {}
+    for variant in variants(runs):
+        call = environment_function(variant.runs[0].path, function)
+        if call is None or not variant.finished:
+            continue
+        calls[call.__module__] = call
+        group = groups.setdefault(call.__module__, {})
+        label = variant.label if variant.label not in group else f"{variant.label} ({variant.env_name})"
+        group[label] = [run.path for run in variant.finished]
+    return {name: entry for module, call in calls.items() for name, entry in call(groups[module]).items()}
 
 
 def _of_finished(members: Sequence[Variant], function: str) -> dict[str, Any]:

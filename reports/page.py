@@ -6,11 +6,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from html import escape
-from importlib import import_module
 from pathlib import Path
 
-from .. import UserError, __version__
-from .page_assets import SCRIPT, STYLE
+from .. import __version__
+from .page_assets import POLICY, SCRIPT, STYLE, plotly_script
 from .page_charts import Chart, charts
 from .page_runs import figures_section, runs_section
 from .records import RunRecord, Status, known_metrics
@@ -18,9 +17,6 @@ from .study import Study
 from .table_formats import Line, bold_notes, lines
 from .tables import Table, build_table, gaps, missing_seeds
 from .variants import Variant, variants
-
-# Nothing may be fetched, whatever is embedded: a browser refuses it before it reaches the network.
-POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
 
 # What stands above the rows of each role.
 DIVIDERS = {"variant": "", "baseline": "Baselines", "reference": "Reported by others"}
@@ -88,14 +84,6 @@ def report_page(runs: Sequence[RunRecord], root: Path, *, studies: Sequence[Stud
             "",
         ]
     )
-
-
-def plotly_script() -> str:
-    """Return plotly's JavaScript library."""
-    try:
-        return str(import_module("plotly.offline").get_plotlyjs())
-    except ModuleNotFoundError as error:
-        raise UserError("bioppo report draws with plotly, which is not installed: `pip install plotly`.") from error
 
 
 def runs_of(members: Sequence[Variant]) -> list[RunRecord]:

@@ -1,4 +1,11 @@
-"""Style and script of the page; both stand within it, so that it needs no other file."""
+"""Style and scripts of the page; they stand within it, so that it needs no other file."""
+
+from importlib import import_module
+
+from .. import UserError
+
+# Nothing may be fetched, whatever is embedded: a browser refuses it before it reaches the network.
+POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
 
 STYLE = """
 :root {
@@ -180,3 +187,11 @@ SCRIPT = r"""
   }
 })();
 """
+
+
+def plotly_script() -> str:
+    """Return plotly's JavaScript library."""
+    try:
+        return str(import_module("plotly.offline").get_plotlyjs())
+    except ModuleNotFoundError as error:
+        raise UserError("bioppo report draws with plotly, which is not installed: `pip install plotly`.") from error

@@ -79,8 +79,9 @@ class RunDirectory:
         return scalars
 
     def write_json(self, name: str, content: Mapping[str, Any]) -> None:
-        """Write ``name`` (a file name) as JSON, atomically."""
+        """Write ``name`` (a file name, or one in a folder) as JSON, atomically."""
         text = json.dumps(content, indent=2, allow_nan=False)
+        (self.path / name).parent.mkdir(exist_ok=True)
         write_atomically(self.path / name, (text + "\n").encode())
 
     def write_table(self, name: str, table: "pd.DataFrame") -> None:

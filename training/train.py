@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 
 Report = Callable[[int, Evaluation], None]
 
+POLICIES = ("last", "best")
+"""The run's own agents; all others that are measured are baselines."""
+
 
 @dataclass(frozen=True)
 class Result:
@@ -217,6 +220,7 @@ class Run:
         scalars["best_simulator_calls"] = self.best_calls
         scalars |= self.environment.run_scalars()
         self._measure_finally(agents, scalars)
+        self._write_runtime(agents["last"])
         last = self.learner.get_state()
         self.learner.set_state(self.files.read("best")["learner"])
         self._measure_finally({"best": self.learner.agent()}, scalars)
@@ -233,9 +237,22 @@ class Run:
         for name, agent in agents.items():
             evaluation = self._measure(agent, "test")
             self._write_episodes(evaluation, "test", name)
-            for table, frame in evaluation.tables.items():
+            tables = evaluation.tables
+            if name in POLICIES:
+                tables = tables | self.environment.inspect(agent, evaluation)
+            for table, frame in tables.items():
                 self.files.write_table(f"{name}_{table}", frame)
             scalars |= {f"{name}/{key}": value for key, value in evaluation.scalars.items()}
+
+    def _write_runtime(self, agent: Policy | Solver) -> None:
+        """Write how long the parts of the training take, where the environment measures that."""
+        import pandas as pd
+
+        batches = pd.read_csv(self.files.path / "timing.csv")
+        with preserved_random_state():
+            runtime = self.environment.runtime(agent, batches)
+        if runtime is not None:
+            self.files.write_json("tables/runtime.json", runtime)
 
     def _content(self) -> dict[str, Any]:
         return {

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Mapping
-from typing import Any, ClassVar, Self, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 import gymnasium
 import numpy as np
@@ -10,17 +10,23 @@ from numpy.typing import NDArray
 
 from ... import UserError
 from ..batched import Arrays, BatchedEnv, Metric, State, Transition
-from ..evaluation import Evaluation, Trajectories
+from ..evaluation import Evaluation, Policy, Trajectories
 from .baselines import community_baselines
 from .case import Case, load_case
 from .community import Community, StepOptions, StepResult
 from .config import DynamicFBAConfig
 from .continuous import ContinuousCommunity
 from .evaluation import METRICS, measure_community
+from .policy_map import policy_map
 from .repairs import STATUSES
+from .run_records import split_episode
+from .runtime import measure_runtime
 from .scaling import ActionScaling, ObservationScaling, interpolate
 from .scripted import ScriptedAgent, read_policy
 from .start import check_start
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FloatArray = NDArray[np.float64]
 
@@ -46,6 +52,7 @@ class DynamicFBAVectorEnv(BatchedEnv):
 
     metrics: tuple[Metric, ...] = METRICS
     logged_means: ClassVar[tuple[str, ...]] = ("infeasible", "tied")
+    logged_extremes: ClassVar[tuple[str, ...]] = ("episode_return",)
     suggested_episodes = 8
     suggested_deterministic = True
     needs_baselines = True
@@ -199,6 +206,18 @@ class DynamicFBAVectorEnv(BatchedEnv):
     def measure(self, trajectories: Trajectories) -> Evaluation:
         """Return returns by agent, end states, infeasible and tied shares, and the error of the mass balance."""
         return measure_community(self.community, self.agents, trajectories)
+
+    def inspect(self, agent: Any, evaluation: Evaluation) -> "dict[str, pd.DataFrame]":
+        """Return ``policy_map``: what a policy does in states around those of the first evaluated episode."""
+        table = evaluation.tables.get("concentrations")
+        if table is None or not isinstance(agent, Policy):
+            return {}
+        return {"policy_map": policy_map(self, agent, split_episode(table))}
+
+    def runtime(self, agent: Any, batches: "pd.DataFrame") -> dict[str, Any]:
+        """Return seconds of linear programs, the policy, steps, batches and a whole simulation."""
+        copies = self.sibling(self.num_envs, 0, "train")
+        return measure_runtime(copies, agent if isinstance(agent, Policy) else None, batches)
 
     def idle_action(self) -> Arrays:
         """Return what an agent writes that forces nothing, (a,), by agent where several learn."""
