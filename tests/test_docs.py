@@ -14,6 +14,7 @@ from bioppo.algorithms.ppo.config import PPOConfig
 from bioppo.algorithms.trpo_ppo.config import TRPOPPOConfig
 from bioppo.cli.main import COMMANDS, main
 from bioppo.configs.option import option_table
+from bioppo.envs.dfba.config import DynamicFBAConfig
 from bioppo.envs.kinetic.config import KineticConfig
 from bioppo.envs.perturbation.config import PerturbationConfig
 
@@ -26,6 +27,7 @@ TABLES = {
     "docs/masked_ppo.md": MaskedPPOConfig,
     "docs/perturbation.md": PerturbationConfig,
     "docs/independent_ppo.md": IndependentPPOConfig,
+    "docs/dfba.md": DynamicFBAConfig,
 }
 FURTHER_TABLES = {"docs/independent_ppo.md": (AgentConfig, SpamPPOConfig, CEMConfig)}
 
