@@ -148,6 +148,16 @@ def test_all_cases_of_toy_models_are_in_the_study(capsys):
     assert len(names) == len(written) == 8
 
 
+@pytest.mark.parametrize(("row", "limits"), [("starch_five", (-0.5, 1.0)), ("necom_facultative", (-10.0, 3.0))])
+def test_schedules_are_searched_where_bounds_make_sense(capsys, row, limits):
+    words = ["study=dfba_cases", f"+ablation/dfba_cases={row}", "+ablation/dfba_methods=schedule"]
+    run = to_run_config(OmegaConf.create(composed(capsys, *words)))
+    assert (run.algo.low, run.algo.high, run.env.action_range) == (*limits, "raw")
+    assert run.algo.population_size * run.algo.iterations * run.env.case.horizon_steps <= run.budget
+    for agent in run.env.case.agents.values():
+        assert all(limits[0] <= action["low"] <= action["high"] <= limits[1] for action in agent["actions"])
+
+
 @pytest.mark.parametrize(
     "study", [study for study, config in STUDIES.items() if "reference" in config["hydra"]["sweeper"]]
 )
