@@ -1,12 +1,12 @@
 """Figures of one culture over time: concentrations, exchange fluxes, growth and what agents decide."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 
 import numpy as np
 
 from .panels import GREY, Drawing, Line, Panel, colour_of, dashes_of, stretches
 from .repairs import OPTIMAL, STATUSES
-from .run_records import Episode, FloatArray
+from .run_records import Episode, FloatArray, crossing_species, exchanged_amounts
 
 MOST_PANELS = 8
 MOST_AGENTS = 6
@@ -14,27 +14,28 @@ INFEASIBLE = "#D55E00"
 NEGLIGIBLE = 1e-9
 
 
-def draw_concentrations(episode: Episode, greedy: Episode | None = None) -> Drawing:
-    """Return biomass of every agent and the species that change most, beside those of cells that regulate nothing."""
-    panels = [Panel("biomass", "time (h)", "gDW/L", agent_lines(episode, "biomass"), shades=())]
+def draw_concentrations(episode: Episode, greedy: Episode | None = None, *, note: str = "") -> Drawing:
+    """Return biomass of every agent and the species that change most, beside those of cells that regulate nothing.
+
+    ``note`` says what culture it is.
+    """
+    lines = agent_lines(episode, "biomass")
     if greedy is not None:
-        lines = (*panels[0].lines, *(reference(greedy, "biomass", agent) for agent in episode.agents[:1]))
-        panels = [Panel("biomass", "time (h)", "gDW/L", lines)]
+        lines += tuple(reference(greedy, "biomass", agent, agent) for agent in unlike_agents(greedy))
+    panels = [Panel("biomass", "time (h)", "gDW/L", lines)]
     for name in changing_species(episode)[: MOST_PANELS - 1]:
         own = Line(episode.time_h, episode.series["concentration", "", name], colour="#000000")
-        lines = (own,) if greedy is None else (own, species_reference(greedy, name))
+        lines = (own,) if greedy is None else (own, reference(greedy, "concentration", "", name))
         panels.append(Panel(name, "time (h)", "mmol/L", lines))
     left_out = len(episode.species) - (len(panels) - 1)
-    note = "one episode of the last policy on the test split" + (
-        f"; {left_out} species that change less are not shown" if left_out else ""
-    )
+    note += f"; {left_out} species that change less, or not at all, are left out" if left_out else ""
     return Drawing(tuple(panels), columns_for(len(panels)), "Concentrations", note)
 
 
 def draw_fluxes(episode: Episode) -> Drawing:
-    """Return the exchange fluxes of every agent, a panel for each of the species that are exchanged most."""
+    """Return the exchange fluxes of every agent, a panel per species: those between agents, then the largest ones."""
     fluxes = episode.of("exchange_flux")
-    species = ranked({name: 0.0 for _, name in fluxes}, fluxes)[:MOST_PANELS]
+    species = ranked(fluxes, crossing_species(exchanged_amounts(episode)))
     panels = []
     for name in species:
         lines = tuple(
@@ -68,7 +69,8 @@ def draw_growth(episode: Episode) -> Drawing:
 
 def action_panel(episode: Episode, agent: str, place: int, shades: tuple[tuple[float, float, str], ...]) -> Panel:
     """Return an agent's actions over time."""
-    actions = {name: values for (who, name), values in episode.of("action").items() if who == agent}
+    found = episode.of("action")
+    actions = {name: values for (who, name), values in found.items() if who == agent and np.isfinite(values).any()}
     units = {episode.units["action", agent, name] for name in actions}
     lines = tuple(
         Line(
@@ -81,7 +83,7 @@ def action_panel(episode: Episode, agent: str, place: int, shades: tuple[tuple[f
         )
         for number, (name, values) in enumerate(actions.items())
     )
-    title = f"{agent}: {next(iter(actions))}" if len(actions) == 1 else f"{agent}: actions"
+    title = f"{agent}: {next(iter(actions))}" if len(actions) == 1 else f"{agent}: {'' if actions else 'no '}actions"
     return Panel(title, "time (h)", f"bound ({', '.join(sorted(units))})" if any(units) else "bound", lines, (), shades)
 
 
@@ -99,14 +101,17 @@ def agent_lines(episode: Episode, quantity: str) -> tuple[Line, ...]:
     )
 
 
-def reference(greedy: Episode, quantity: str, agent: str) -> Line:
+def reference(greedy: Episode, quantity: str, agent: str, name: str) -> Line:
     """Return the thin grey line of cells that regulate nothing."""
-    return Line(greedy.time_h, greedy.series[quantity, agent, agent], "greedy", GREY, (3, 2), 1.0)
+    return Line(greedy.time_h, greedy.series[quantity, agent, name], "greedy", GREY, (3, 2), 1.0)
 
 
-def species_reference(greedy: Episode, name: str) -> Line:
-    """Return the thin grey line of a species where cells regulate nothing."""
-    return Line(greedy.time_h, greedy.series["concentration", "", name], "greedy", GREY, (3, 2), 1.0)
+def unlike_agents(episode: Episode) -> list[str]:
+    """Return the agents without those whose biomass is that of an agent before them."""
+    courses: dict[bytes, str] = {}
+    for (agent, _), biomass in episode.of("biomass").items():
+        courses.setdefault(np.round(biomass, 9).tobytes(), agent)
+    return list(courses.values())
 
 
 def changing_species(episode: Episode) -> list[str]:
@@ -117,15 +122,14 @@ def changing_species(episode: Episode) -> list[str]:
     return [name for name in moving if name in chosen]
 
 
-def ranked(names: Mapping[str, float], fluxes: Mapping[tuple[str, str], FloatArray]) -> list[str]:
-    """Return the species with the largest fluxes, in the order of the case."""
-    sizes = dict(names)
+def ranked(fluxes: Mapping[tuple[str, str], FloatArray], crossing: Set[str]) -> list[str]:
+    """Return the species to show, in the order of the case: those between agents before those with large fluxes."""
+    sizes: dict[str, float] = {}
     for (_, name), flux in fluxes.items():
-        sizes[name] = max(sizes[name], float(np.abs(flux).max(initial=0.0)))
-    kept = set(
-        sorted((name for name in sizes if sizes[name] > NEGLIGIBLE), key=lambda name: -sizes[name])[:MOST_PANELS]
-    )
-    return [name for name in sizes if name in kept]
+        sizes[name] = max(sizes.get(name, 0.0), float(np.abs(flux).max(initial=0.0)))
+    moving = [name for name, size in sizes.items() if size > NEGLIGIBLE]
+    kept = set(sorted(moving, key=lambda name: (name not in crossing, -sizes[name]))[:MOST_PANELS])
+    return [name for name in moving if name in kept]
 
 
 def columns_for(count: int) -> int:

@@ -11,7 +11,7 @@ from .panel_charts import Chart, chart
 from .panel_figures import draw
 from .panels import Drawing
 from .policy_figures import draw_policy
-from .run_records import exchanged_amounts, read_episode, read_scores
+from .run_records import Episode, exchanged_amounts, read_episode, read_scores, split_episode
 from .runtime_figures import comparison_table, draw_comparison, read_runtime, runtime_table
 from .study_comparisons import draw_setting, setting_table, varied_settings
 
@@ -28,11 +28,21 @@ def figures(run_directory: Path) -> "dict[str, Figure]":
     """Return the figures of a run's training and of its last policy's first test episode, by name."""
     found = {name: draw(drawing) for name, drawing in run_drawings(run_directory).items()}
     episode = read_episode(run_directory, SHOWN)
-    if episode is not None:
-        amounts = exchanged_amounts(episode)
-        if len(amounts) and amounts[["secreted", "taken_up"]].to_numpy().any():
-            found["cross_feeding"] = draw_network(amounts)
-    return found
+    return found if episode is None else found | network_figure(episode)
+
+
+def draw_culture(table: "pd.DataFrame") -> "dict[str, Figure]":
+    """Return the figures of a culture without learning, by name: of ``simulate(...)["concentrations"]``."""
+    episode = split_episode(table)
+    drawings = culture_drawings(episode, None, note="one culture")
+    return {name: draw(drawing) for name, drawing in drawings.items()} | network_figure(episode)
+
+
+def network_figure(episode: Episode) -> "dict[str, Figure]":
+    """Return ``cross_feeding``, where anything was exchanged."""
+    amounts = exchanged_amounts(episode)
+    anything = len(amounts) and amounts[["secreted", "taken_up"]].to_numpy().any()
+    return {"cross_feeding": draw_network(amounts)} if anything else {}
 
 
 def charts(run_directory: Path) -> dict[str, Chart]:
@@ -48,15 +58,23 @@ def run_drawings(run_directory: Path) -> dict[str, Drawing]:
         found["learning_curve"] = draw_learning(curves, read_scores(run_directory))
     episode = read_episode(run_directory, SHOWN)
     if episode is not None:
-        found["concentrations"] = draw_concentrations(episode, read_episode(run_directory, "greedy"))
-        fluxes = draw_fluxes(episode)
-        if fluxes.panels:
-            found["fluxes"] = fluxes
-        if episode.of("action"):
-            found["growth"] = draw_growth(episode)
+        found |= culture_drawings(episode, read_episode(run_directory, "greedy"))
     policy = read_policy_map(run_directory)
     if policy is not None:
         found["policy_map"] = draw_policy(policy, episode)
+    return found
+
+
+def culture_drawings(
+    episode: Episode, greedy: Episode | None, note: str = "one episode of the last policy on the test split"
+) -> dict[str, Drawing]:
+    """Return what is drawn of one culture, by name, beside one whose cells regulate nothing."""
+    found = {"concentrations": draw_concentrations(episode, greedy, note=note)}
+    fluxes = draw_fluxes(episode)
+    if fluxes.panels:
+        found["fluxes"] = fluxes
+    if episode.of("action"):
+        found["growth"] = draw_growth(episode)
     return found
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from .culture_figures import used_colours
 from .panel_figures import SMALL
 from .panels import shown_text
+from .run_records import crossing_species
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,9 +18,10 @@ if TYPE_CHECKING:
 MOST_SPECIES, MOST_AGENTS = 12, 12
 SHARE = 1e-3
 """Amounts below this share of the largest one are not drawn."""
+SHOWN = 1e-6
+"""Amounts below this share are rounding."""
 WIDEST = 4.5
 """Points."""
-SECRETED, TAKEN_UP = "secretes", "takes up"
 
 
 def draw_network(amounts: "pd.DataFrame") -> "Figure":
@@ -60,29 +62,19 @@ def draw_network(amounts: "pd.DataFrame") -> "Figure":
         weight = "bold" if name in crossing else "normal"
         rows = moved[moved["species"] == name]
         signed = (("+", rows["secreted"].sum()), ("−", rows["taken_up"].sum()))
-        text = f"{name}: " + ", ".join(f"{sign}{shown_text(amount)}" for sign, amount in signed if amount > 0)
+        text = f"{name}: " + ", ".join(
+            f"{sign}{shown_text(amount)}" for sign, amount in signed if amount > SHOWN * largest
+        )
         axes.text(1.02, height_of, text, ha="left", va="center", fontsize=SMALL + 1, weight=weight)
-    axes.set_title("Who feeds whom", loc="left", fontsize=SMALL + 2)
+    axes.set_title("Who feeds whom" if len(agents) > 1 else "What is exchanged", loc="left", fontsize=SMALL + 2)
     note = (
-        "arrows to the right: secreted, to the left: taken up; numbers: both, mmol/L over the episode, all agents; "
-        "bold: secreted by one agent and taken up by another"
+        "arrows to the right and +: secreted, to the left and −: taken up; numbers: mmol/L over the episode, all agents"
     )
+    note += "; bold: secreted by one agent and taken up by another" if crossing else ""
     hidden = len(totals) - len(species)
     note += f"; {hidden} species with smaller amounts are not shown" if hidden else ""
     figure.supxlabel(textwrap.fill(note, 105), x=0.01, ha="left", fontsize=SMALL - 1, color="0.35")
     return figure
-
-
-def crossing_species(amounts: "pd.DataFrame", share: float = 1e-6) -> set[str]:
-    """Return the species that one agent secretes and another one takes up."""
-    found = set()
-    for name, rows in amounts.groupby("species"):
-        least = share * float(rows[["secreted", "taken_up"]].to_numpy().max())
-        givers = set(rows.loc[rows["secreted"] > least, "agent"])
-        takers = set(rows.loc[rows["taken_up"] > least, "agent"])
-        if any(giver != taker for giver in givers for taker in takers):
-            found.add(str(name))
-    return found
 
 
 def draw_arrow(

@@ -81,8 +81,10 @@ def axes_of(panel: Panel, number: int, x: tuple[float, float], y: tuple[float, f
     vertical = shared | {"domain": list(y), "anchor": f"x{suffix}", "title": title(panel.ylabel)}
     if panel.logarithmic:
         vertical["type"] = "log"
-    elif panel.lines and panel.map is None:
+    elif panel.ends is not None or (panel.lines and panel.map is None):
         vertical["range"] = list(visible_ends(panel))
+    if panel.bars is not None:
+        horizontal["type"] = "category"
     return {f"xaxis{suffix}": horizontal, f"yaxis{suffix}": vertical}
 
 
@@ -145,6 +147,12 @@ def bar_traces(bars: Bars) -> list[dict[str, Any]]:
         | {"marker": {"color": list(bars.colours) or GREY}, "showlegend": False}
         | {"error_y": {"type": "data", "array": up, "arrayminus": down, "symmetric": False}}
     ]
+    if bars.medians is not None:
+        look = {"color": "white", "size": 8, "symbol": "diamond", "line": {"width": 1, "color": "black"}}
+        found.append(
+            {"type": "scatter", "x": list(bars.names), "y": numbers(bars.medians), "mode": "markers"}
+            | {"marker": look, "name": "median", "legendgroup": "median"}
+        )
     for name, points in zip(bars.names, bars.points, strict=False):
         found.append(
             {"type": "scatter", "x": [name] * len(points), "y": numbers(points), "mode": "markers"}

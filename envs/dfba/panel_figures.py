@@ -32,7 +32,7 @@ def draw(drawing: Drawing) -> "Figure":
     for axes in grid.ravel()[len(drawing.panels) :]:
         axes.set_visible(False)
     if images:
-        bar = figure.colorbar(images[0], ax=grid, shrink=0.8, pad=0.02)
+        bar = figure.colorbar(images[0], ax=grid, shrink=0.8, pad=0.02, aspect=12 + 10 * drawing.rows)
         bar.set_label(next(panel.map.label for panel in drawing.panels if panel.map), fontsize=SMALL)
         bar.ax.tick_params(labelsize=SMALL)
     letters = int(figure.get_figwidth() * LETTERS_PER_INCH)
@@ -79,6 +79,8 @@ def draw_panel(axes: "Axes", panel: Panel, images: list[Any], *, letters: int) -
     elif panel.lines and panel.map is None:
         axes.set_ylim(visible_ends(panel))
         axes.locator_params(axis="y", nbins=5)
+    elif panel.ends is not None:
+        axes.set_ylim(panel.ends)
     if panel.bars is None:
         axes.locator_params(axis="x", nbins=5)
         if panel.xlabel == "simulator calls":
@@ -118,8 +120,12 @@ def draw_bars(axes: "Axes", bars: Bars, letters: int) -> None:
     """Draw bars with intervals, and points beside their middle."""
     places = np.arange(len(bars.names))
     axes.bar(places, bars.values, width=0.65, color=list(bars.colours) or GREY, alpha=0.75)
-    reach = np.nan_to_num(np.maximum([bars.values - bars.low, bars.high - bars.values], 0.0))
-    axes.errorbar(places, bars.values, yerr=reach, fmt="none", ecolor="black", elinewidth=1.0, capsize=3)
+    known = np.isfinite(bars.low) & np.isfinite(bars.high)
+    reach = np.maximum([bars.values - bars.low, bars.high - bars.values], 0.0)[:, known]
+    axes.errorbar(places[known], bars.values[known], reach, fmt="none", ecolor="black", elinewidth=1.0, capsize=3)
+    if bars.medians is not None:
+        look: dict[str, Any] = {"marker": "D", "markersize": 4.5, "linestyle": "", "markeredgecolor": "black"}
+        axes.plot(places, bars.medians, color="white", label="median", **look)
     for place, points in zip(places, bars.points, strict=False):
         spots = place + np.linspace(-0.2, 0.2, len(points)) if len(points) > 1 else np.full(len(points), place)
         axes.plot(spots, points, color="black", marker="o", markersize=2.5, linestyle="")

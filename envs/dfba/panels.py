@@ -56,7 +56,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Bars:
-    """A value for each of some names, with its interval and the single values behind it."""
+    """A value for each of some names, with its interval (NaN: none), the single values behind it, and their medians."""
 
     names: tuple[str, ...]
     values: FloatArray
@@ -64,6 +64,7 @@ class Bars:
     high: FloatArray
     points: tuple[FloatArray, ...] = ()
     colours: tuple[str, ...] = ()
+    medians: FloatArray | None = None
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ class Panel:
     shades
         Stretches of the horizontal axis and their colour.
     ends
-        Of the vertical axis; None: all that is shown, but for levels.
+        Of the vertical axis; None: all that is shown, but for levels that lie far away.
     logarithmic
         Whether the vertical axis is.
     """
@@ -147,7 +148,9 @@ def visible_ends(panel: Panel, least_share: float = 0.3) -> tuple[float, float]:
     values = np.concatenate([*seen, np.empty(0)])
     values = values[np.isfinite(values)]
     levels = [value for _, value in panel.levels if np.isfinite(value)]
-    low, high = (float(values.min()), float(values.max())) if len(values) else (min(levels), max(levels))
+    if not len(values):
+        values = np.array(levels or [0.0, 1.0])
+    low, high = float(values.min()), float(values.max())
     for level in sorted(levels, key=lambda value: max(low - value, value - high)):
         wider = max(high, level) - min(low, level)
         if high == low or (high - low) / wider >= least_share:

@@ -48,7 +48,10 @@ class Episode:
 
 
 def split_episode(table: "pd.DataFrame", episode: int | None = None) -> Episode:
-    """Return one episode of a tidy table (the first one unless it is named) as arrays."""
+    """Return one episode of a tidy table (the first one unless it is named) as arrays.
+
+    Where states have rows for the start, which fluxes have not, those are left out.
+    """
     import pandas as pd
 
     chosen = table[table["episode"] == (table["episode"].min() if episode is None else episode)]
@@ -61,6 +64,8 @@ def split_episode(table: "pd.DataFrame", episode: int | None = None) -> Episode:
     time, value = chosen["time_h"].to_numpy(), chosen["value"].to_numpy(dtype=np.float64)
     unit = chosen["unit"].to_numpy()
     parts = sorted(np.split(order, begins[1:]), key=lambda rows: int(rows[0]))
+    count = min(map(len, parts))
+    parts = [rows[len(rows) - count :] for rows in parts]
     series: dict[tuple[str, str, str], FloatArray] = {}
     units: dict[tuple[str, str, str], str] = {}
     for rows in parts:
@@ -113,3 +118,15 @@ def exchanged_amounts(episode: Episode) -> "pd.DataFrame":
         amount = flux * biomass[agent] * hours
         rows.append((agent, species, float(amount.clip(min=0).sum()), float(-amount.clip(max=0).sum())))
     return pd.DataFrame(rows, columns=["agent", "species", "secreted", "taken_up"])
+
+
+def crossing_species(amounts: "pd.DataFrame", share: float = 1e-3) -> set[str]:
+    """Return the species that one agent secretes and another one takes up, above this share of the larger amount."""
+    found = set()
+    for name, rows in amounts.groupby("species"):
+        least = share * float(rows[["secreted", "taken_up"]].to_numpy().max())
+        givers = set(rows.loc[rows["secreted"] > least, "agent"])
+        takers = set(rows.loc[rows["taken_up"] > least, "agent"])
+        if any(giver != taker for giver in givers for taker in takers):
+            found.add(str(name))
+    return found

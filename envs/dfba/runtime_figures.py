@@ -74,9 +74,10 @@ def written(seconds: float | None) -> str:
 
 
 def comparison_table(variants: Mapping[str, Sequence[Path]]) -> "pd.DataFrame":
-    """Return a row per variant, run and level: variant, agents, copies, run, level, mean, sd, per_unit, extrapolated.
+    """Return a row per variant, run and level of ``tables/runtime.json``.
 
-    Means and deviations are seconds per call; ``simulation`` is a whole one.
+    ``mean``, ``sd`` and ``median`` are seconds per call, ``per_unit`` for one program or step of a copy; a
+    ``simulation`` is a whole one.
     """
     import pandas as pd
 
@@ -86,17 +87,17 @@ def comparison_table(variants: Mapping[str, Sequence[Path]]) -> "pd.DataFrame":
             found = read_runtime(directory)
             for name, level in (found["levels"] if found else {}).items():
                 extrapolated = bool(level.get("extrapolated", False))
-                kept = (level["mean"], level["sd"], level.get("mean_per_unit"), extrapolated)
+                kept = (level["mean"], level["sd"], level.get("median"), level.get("mean_per_unit"), extrapolated)
                 rows.append((label, found["agents"], found["copies"], run, name, *kept))  # type: ignore[index]
-    names = ["variant", "agents", "copies", "run", "level", "mean", "sd", "per_unit", "extrapolated"]
+    names = ["variant", "agents", "copies", "run", "level", "mean", "sd", "median", "per_unit", "extrapolated"]
     return pd.DataFrame(rows, columns=names)
 
 
 def draw_comparison(table: "pd.DataFrame") -> Drawing:
     """Return bars for optimisation, step, batch and simulation, a bar per variant in the order of its agents.
 
-    A bar is the mean over runs of the runs' means, its whiskers the mean of their deviations over calls, its points the
-    runs.
+    A bar is the mean over runs of the runs' means, its whiskers the mean of their deviations over calls, its diamond
+    that of their medians, its points the runs.
     """
     order = table.drop_duplicates("variant").sort_values("agents", kind="stable")
     labels = [str(name) for name in order["variant"]]
@@ -109,6 +110,7 @@ def draw_comparison(table: "pd.DataFrame") -> Drawing:
             continue
         means = [rows.loc[rows["variant"] == label, "mean"].to_numpy(dtype=float) for label in labels]
         spread = [rows.loc[rows["variant"] == label, "sd"].astype(float).mean() for label in labels]
+        middle = [rows.loc[rows["variant"] == label, "median"].astype(float).mean() for label in labels]
         values = np.array([part.mean() if len(part) else np.nan for part in means])
         scale, unit = scale_of(float(np.nanmax(values)))
         deviation = np.nan_to_num(np.array(spread, dtype=np.float64)) / scale
@@ -119,6 +121,7 @@ def draw_comparison(table: "pd.DataFrame") -> Drawing:
             values / scale + deviation,
             tuple(part / scale for part in means),
             tuple(colour_of(place) for place in range(len(labels))),
+            None if level == "simulation" else np.array(middle, dtype=np.float64) / scale,
         )
         extrapolated = level == "simulation" and bool(rows["extrapolated"].any())
         title = level + (" of 20 million steps, extrapolated" if extrapolated else "")
@@ -126,8 +129,8 @@ def draw_comparison(table: "pd.DataFrame") -> Drawing:
     copies = sorted({int(count) for count in table["copies"]})
     counted = str(copies[0]) if len(copies) == 1 else f"{copies[0]} to {copies[-1]}"
     note = (
-        f"bars: mean over runs, whiskers: standard deviation over calls, points: runs; in brackets: agents; {counted} "
-        "copies in a call; update: playing and fitting without evaluations"
+        "bars: mean over runs, whiskers: standard deviation over calls, diamonds: median of calls, points: runs; in "
+        f"brackets: agents; {counted} copies in a call; update: playing and fitting without evaluations"
     )
     return Drawing(tuple(panels), 2, "Simulation times", note, size=(4.0, 2.6))
 

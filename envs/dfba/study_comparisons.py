@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 LAST = 50
 """Updates whose mean return counts as the end."""
-STUCK = 0.01
+STUCK = 1e-3
 """A run whose end is within this share of the return of greedy cells is stuck there."""
 
 
@@ -68,7 +68,7 @@ def setting_table(runs: Mapping[Any, Sequence[Path]]) -> "pd.DataFrame":
     """Return a row per run: value, run, start, end, best, greedy, stuck, and final amounts of the last policy.
 
     ``start`` is the mean training return of the first update, ``end`` of the last 50, both means over agents; a run is
-    ``stuck`` whose end is within 1 % of what greedy cells return.
+    ``stuck`` whose end is within 0.1 % of what greedy cells return.
     """
     import pandas as pd
 
@@ -139,4 +139,4 @@ def share_panel(table: "pd.DataFrame", column: str, title: str, unit: str) -> Pa
     names = tuple(f"{value:g}: {int(k)} of {int(n)}" for value, (k, n) in zip(shares.index, counts, strict=True))
     nothing = np.full(len(values), np.nan)
     colours = tuple(colour_of(place) for place in range(len(names)))
-    return Panel(title, ylabel=unit, bars=Bars(names, values, nothing, nothing, (), colours))
+    return Panel(title, ylabel=unit, bars=Bars(names, values, nothing, nothing, (), colours), ends=(0.0, 1.0))
