@@ -1,8 +1,11 @@
 """A figure for a browser as one HTML file, which needs neither another file nor the network."""
 
+import base64
+import gzip
 import json
 import re
 from collections.abc import Mapping
+from functools import cache
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -24,7 +27,12 @@ p { color: var(--quiet); margin: 0.25rem 0 0; max-width: 90ch; }
 
 SCRIPT = r"""
 "use strict";
-(() => {
+(async () => {
+  const packed = Uint8Array.from(atob(document.getElementById("plotly").textContent), (part) => part.charCodeAt(0));
+  const library = document.createElement("script");
+  const unpacked = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
+  library.textContent = await new Response(unpacked).text();
+  document.head.append(library);
   const chart = JSON.parse(document.getElementById("chart").textContent);
   const box = document.getElementById("plot");
   const config = { displaylogo: false, responsive: true, showSendToCloud: false, plotlyServerURL: "",
@@ -78,7 +86,7 @@ def chart_page(name: str, chart: Chart) -> str:
             f"<style>{STYLE}</style>",
             "</head>",
             f'<body><div id="plot"></div>{note}',
-            f"<script>{plotly_script()}</script>",
+            f'<script type="application/octet-stream" id="plotly">{packed_plotly()}</script>',
             # A "<" within the data could end the element that holds it.
             f'<script type="application/json" id="chart">{content.replace("<", chr(92) + "u003c")}</script>',
             f"<script>{SCRIPT}</script>",
@@ -87,6 +95,12 @@ def chart_page(name: str, chart: Chart) -> str:
             "",
         ]
     )
+
+
+@cache
+def packed_plotly() -> str:
+    """Return plotly's library, compressed, in base64: a run has several pages, each with its own copy."""
+    return base64.b64encode(gzip.compress(plotly_script().encode(), 9, mtime=0)).decode("ascii")
 
 
 def save_charts(charts: Mapping[str, Chart], folder: Path) -> list[Path]:

@@ -114,6 +114,8 @@ class Drawing:
     ----------
     size
         Of one panel, inches.
+    shared_x, shared_y
+        All panels have the same axis, which is labelled at the bottom or at the left alone.
     """
 
     panels: tuple[Panel, ...]
@@ -122,6 +124,7 @@ class Drawing:
     note: str = ""
     size: tuple[float, float] = (3.2, 2.3)
     shared_x: bool = False
+    shared_y: bool = False
 
     @property
     def rows(self) -> int:

@@ -36,7 +36,9 @@ def draw_policy(table: "pd.DataFrame", episode: Episode | None = None) -> Drawin
         + (f"; {len(rows) - len(shown)} further actions are not shown" if len(rows) > len(shown) else "")
     )
     columns = len(set(table["time_h"]))
-    return Drawing(tuple(panels), columns, "What the last policy does", note, size=(3.1, 2.5))
+    alike = len({(panel.xlabel, panel.ylabel) for panel in panels}) == 1
+    size = (2.9, 2.2) if alike else (3.1, 2.5)
+    return Drawing(tuple(panels), columns, "What the last policy does", note, size, shared_x=alike, shared_y=alike)
 
 
 def moment(
