@@ -8,7 +8,7 @@ from .panels import GREY, Drawing, Line, Panel, colour_of, dashes_of, stretches
 from .repairs import OPTIMAL, STATUSES
 from .run_records import Episode, FloatArray, crossing_species, exchanged_amounts
 
-MOST_PANELS = 8
+MOST_PANELS = 12
 MOST_AGENTS = 6
 INFEASIBLE = "#D55E00"
 NEGLIGIBLE = 1e-9
@@ -45,6 +45,8 @@ def draw_fluxes(episode: Episode) -> Drawing:
         )
         panels.append(Panel(name, "time (h)", "mmol/gDW/h", lines))
     note = "positive: secreted, negative: taken up; values at the end of every decision"
+    left_out = len({name for _, name in fluxes}) - len(species)
+    note += f"; {left_out} species that are exchanged less, or not at all, are left out" if left_out else ""
     return Drawing(tuple(panels), columns_for(len(panels)), "Exchange fluxes", note)
 
 

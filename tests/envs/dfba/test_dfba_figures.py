@@ -22,7 +22,7 @@ from bioppo.envs.dfba.panel_charts import chart
 from bioppo.envs.dfba.panel_figures import draw
 from bioppo.envs.dfba.panels import Bars, Drawing, Line, Panel, stretches, visible_ends
 from bioppo.envs.dfba.policy_map import POINTS, policy_map
-from bioppo.envs.dfba.run_records import crossing_species, exchanged_amounts, read_episode, split_episode
+from bioppo.envs.dfba.run_records import Episode, crossing_species, exchanged_amounts, read_episode, split_episode
 from bioppo.envs.dfba.runtime import TimedProgram, measure_runtime
 from bioppo.envs.dfba.runtime_figures import written
 from bioppo.envs.dfba.study_comparisons import setting_table, varied_settings
@@ -364,3 +364,16 @@ def test_amounts_balance_what_the_medium_loses():
     end = split_episode(table).series["concentration", "", "A"][-1]
     # Dilution takes a small share of it away.
     assert end == pytest.approx(amounts.loc["A", "secreted"] - amounts.loc["A", "taken_up"], rel=0.1)
+
+
+def test_what_is_left_out_is_said():
+    time = np.arange(1.0, 4.0)
+    series = {("biomass", "a", "a"): time}
+    series |= {("concentration", "", f"S{n}"): time * n for n in range(20)}
+    series |= {("exchange_flux", "a", f"S{n}"): -time * n for n in range(20)}
+    crowded = Episode(time, series, dict.fromkeys(series, ""))
+    concentrations, fluxes = drawn.draw_concentrations(crowded), drawn.draw_fluxes(crowded)
+    assert [panel.title for panel in concentrations.panels] == ["biomass", *(f"S{n}" for n in range(9, 20))]
+    assert "9 species that change less" in concentrations.note
+    assert [panel.title for panel in fluxes.panels] == [f"S{n}" for n in range(8, 20)]
+    assert "8 species that are exchanged less" in fluxes.note
