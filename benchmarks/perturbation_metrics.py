@@ -13,10 +13,10 @@ from dtaidistance import dtw as dtaidistance_dtw
 from scipy.spatial.distance import cdist
 from threadpoolctl import threadpool_limits
 
-from bioppo.envs.perturbation.sources.generator import generate_synthetic
 from bioppo.envs.perturbation.metrics import dtw, energy
 from bioppo.envs.perturbation.preprocessing import preprocess
 from bioppo.envs.perturbation.scoring import Predictions, Scorer, observed_groups
+from bioppo.envs.perturbation.sources.generator import generate_synthetic
 from bioppo.envs.perturbation.splits import split_data
 
 REPEATS = 5

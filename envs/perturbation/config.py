@@ -127,9 +127,7 @@ class PerturbationConfig(EnvConfig):
         if self.representation != "gene" and self.clip_nonnegative:
             raise OptionError("clip_nonnegative=true: only expression is nonnegative, so set representation=gene.")
         if self.action_map == "gene_choice" and (self.l1 or self.l2):
-            raise OptionError(
-                "l1, l2: choices have no size to penalise, so give neither with action_map=gene_choice."
-            )
+            raise OptionError("l1, l2: choices have no size to penalise, so give neither with action_map=gene_choice.")
 
     @property
     def step_length(self) -> float:
