@@ -28,7 +28,7 @@ SEARCHED_GROUPS = ("env", "algo")
 class SearchConfig(Options):
     """How a search goes; `space` says over what."""
 
-    space: dict[str, Any] = option({}, "what is varied: a key of the run, with its kind and range")  # noqa: RUF009
+    space: dict[str, Any] = option({}, "what is varied: a key of the run, with its kind and range")
     objective: str = option(
         "final",
         "final: the headline metric on the validation split at the end of a run; area: the mean height of its "
@@ -38,13 +38,13 @@ class SearchConfig(Options):
     sampler: str = option("tpe", "how parameters are drawn", choices=("tpe", "random", "cmaes"))
     pruner: str = option("median", "which trials end early", choices=("median", "none", "hyperband"))
     n_trials: int = option(50, "trials in total, over all processes and restarts", minimum=1)
-    seeds: list[int] = option([0], "training seeds of every trial; its score is their mean")  # noqa: RUF009  # copied
+    seeds: list[int] = option([0], "training seeds of every trial; its score is their mean")
     trial_budget: int | None = option(None, "simulator calls of each of these runs; null: the run's budget", minimum=1)
     storage: str | None = option(None, "any URL that Optuna takes; null: a journal file in the study's directory")
     workers: int = option(1, "processes that share the trials", minimum=1)
     timeout: float | None = option(None, "no trial begins after so long", unit="s", above=0)
     top_k: int = option(3, "how many parameter sets are trained at full budget in the end", minimum=1)
-    final_seeds: list[int] = option([1, 2, 3, 4, 5], "their training seeds")  # noqa: RUF009  # copied
+    final_seeds: list[int] = option([1, 2, 3, 4, 5], "their training seeds")
 
     def __post_init__(self) -> None:
         super().__post_init__()

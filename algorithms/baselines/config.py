@@ -90,7 +90,7 @@ class NESConfig(AlgorithmConfig):
     noise: float = option(0.01, "standard deviation of the noise on weights and biases", above=0)
     learning_rate: float = option(1e-3, "step size of the first generation", above=0)
     decay: float = option(0.95, "the step size is multiplied by this after every generation", above=0, maximum=1)
-    hidden_sizes: list[int] = option([256, 512, 1024], "units of the generator's hidden layers")  # noqa: RUF009
+    hidden_sizes: list[int] = option([256, 512, 1024], "units of the generator's hidden layers")
     latent_size: int = option(99, "normal numbers that the generator makes an answer of", minimum=1)
 
     def __post_init__(self) -> None:

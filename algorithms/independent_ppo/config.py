@@ -60,10 +60,8 @@ class AgentConfig(Options):
     trainable: bool = option(True, "with false it acts by the policy of its checkpoint and never learns")
     checkpoint: str | None = option(None, "file of a run's checkpoint whose policy it begins with, or keeps")
     checkpoint_agent: str | None = option(None, "agent of that run; null: the one of the same name, or the only one")
-    action: list[float] | None = option(  # noqa: RUF009  # the default is None
-        None, "constant: the action, in the units of the action space"
-    )
-    knots: list[Any] | None = option(  # noqa: RUF009  # the default is None
+    action: list[float] | None = option(None, "constant: the action, in the units of the action space")
+    knots: list[Any] | None = option(
         None, "schedule: actions at equal distances over the episode, between which they are interpolated"
     )
 
@@ -96,10 +94,10 @@ class IndependentPPOConfig(PPOConfig):
     learner: str = option(
         "ppo", "how an agent learns unless agents.NAME.learner says otherwise", choices=("ppo", "trpo_ppo")
     )
-    trpo_ppo: dict[str, Any] = option(  # noqa: RUF009  # every instance gets its own copy
+    trpo_ppo: dict[str, Any] = option(
         {}, "options of algo=trpo_ppo for agents that learn by it, where they are not options above"
     )
-    agents: dict[str, Any] = option(  # noqa: RUF009  # every instance gets its own copy
+    agents: dict[str, Any] = option(
         {}, "what an agent has for itself, by its name: +algo.agents.NAME.learning_rate=1e-3"
     )
 

@@ -28,7 +28,7 @@ class MaskedPPOConfig(AlgorithmConfig):
     vf_coef: float = option(0.5, "weight of the value loss", minimum=0)
     max_grad_norm: float = option(0.5, "gradients are scaled down to this norm", above=0)
     target_kl: float | None = option(None, "end an update when the KL divergence exceeds 1.5 times this", above=0)
-    hidden_sizes: list[int] = option(  # noqa: RUF009  # every instance gets its own copy
+    hidden_sizes: list[int] = option(
         [64, 64], "units of each hidden layer, for policy and value function alike; []: both are linear"
     )
     activation: str = option("tanh", "activation of hidden layers", choices=("tanh", "relu", "elu", "gelu"))

@@ -42,7 +42,7 @@ class PPOConfig(AlgorithmConfig):
     vf_coef: float = option(0.5, "weight of the value loss", minimum=0)
     max_grad_norm: float = option(0.5, "gradients are scaled down to this norm", above=0)
     target_kl: float | None = option(None, "end an update when the KL divergence exceeds 1.5 times this", above=0)
-    hidden_sizes: list[int] = option(  # noqa: RUF009  # every instance gets its own copy
+    hidden_sizes: list[int] = option(
         [64, 64], "units of each hidden layer, for policy and value function alike; []: both are linear"
     )
     activation: str = option("tanh", "activation of hidden layers", choices=("tanh", "relu", "elu", "gelu"))
@@ -52,9 +52,7 @@ class PPOConfig(AlgorithmConfig):
         choices=("none", "hidden", "all"),
     )
     log_std_init: float = option(0.0, "initial logarithm of the standard deviation of continuous actions")
-    log_std_bounds: list[float] | None = option(  # noqa: RUF009  # the default is None
-        None, "that logarithm is clamped to [low, high]; null: free"
-    )
+    log_std_bounds: list[float] | None = option(None, "that logarithm is clamped to [low, high]; null: free")
     state_dependent_std: bool = option(False, "compute that logarithm from the observation, by a head beside the mean")
     zero_last_layer: bool = option(False, "begin with mean actions of zero whatever is observed")
     normalize_observation: bool = option(False, "standardise observations by running moments")

@@ -28,9 +28,7 @@ class TRPOConfig(AlgorithmConfig):
     line_search_shrinking_factor: float = option(0.8, "a refused step is shortened by this", above=0, below=1)
     line_search_max_iter: int = option(10, "attempts before the policy is left as it was", minimum=1)
     normalize_advantage: bool = option(True, "standardise the advantages of a rollout")
-    hidden_sizes: list[int] = option(  # noqa: RUF009  # every instance gets its own copy
-        [64, 64], "units of each hidden layer, for policy and value function alike"
-    )
+    hidden_sizes: list[int] = option([64, 64], "units of each hidden layer, for policy and value function alike")
     activation: str = option("tanh", "activation of hidden layers", choices=("tanh", "relu", "elu", "gelu"))
     log_std_init: float = option(0.0, "initial logarithm of the standard deviation of continuous actions")
     zero_last_layer: bool = option(False, "begin with mean actions of zero whatever is observed")

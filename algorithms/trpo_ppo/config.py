@@ -97,7 +97,7 @@ class TRPOPPOConfig(AlgorithmConfig):
         "two_phase as the paper's notebooks ran it: target_kl 0, clip_range 0.2, no penalty, a fresh optimizer for "
         "PPO, batch_size 256, and nothing learned after an early stop",
     )
-    hidden_sizes: list[int] = option(  # noqa: RUF009  # every instance gets its own copy
+    hidden_sizes: list[int] = option(
         [64, 64], "units of each hidden layer, for policy and value function alike; []: both are linear"
     )
     activation: str = option("tanh", "activation of hidden layers", choices=("tanh", "relu", "elu", "gelu"))

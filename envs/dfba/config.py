@@ -17,7 +17,7 @@ class ObservationOptions(Options):
         "(c/scale); null: raw with semantics=spam, else log1p",
         choices=("raw", "log1p", "fixed"),
     )
-    scale: dict[str, Any] = option(  # noqa: RUF009  # copied for every instance
+    scale: dict[str, Any] = option(
         {}, "scale by species or agent; 0.1 for biomass and enzymes and 1 for others, unless it is given"
     )
 
@@ -49,7 +49,7 @@ class DynamicFBAConfig(EnvConfig):
         "secreted), or spam (mu X per step, -1 where no flux fits); null: spam with spam, else growth",
     )
     infeasible_penalty: float = option(0.0, "reward lost per hour in which no flux fits", unit="1/h", minimum=0)
-    infeasible: list[str] | None = option(  # noqa: RUF009  # None is not shared
+    infeasible: list[str] | None = option(
         None,
         "what is tried in this order where no flux fits: clip_action (force less), relax_maintenance (fall short of "
         "maintenance), decay (die at death_rate), freeze (stand still); null: freeze with spam, else the first two",

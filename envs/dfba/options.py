@@ -25,19 +25,19 @@ class CaseOptions(Options):
 
     dt_h: float = option(0.1, "length of a step", unit="h", above=0)
     horizon_steps: int = option(1000, "steps of dt_h in an episode", minimum=1)
-    reactor: dict[str, Any] = option(  # noqa: RUF009  # copied for every instance
+    reactor: dict[str, Any] = option(
         {}, "kind (batch, chemostat, fed_batch or serial_dilution) with what belongs to it; inlet: what flows in"
     )
-    initial: dict[str, Any] = option({}, "gDW/L of agents and mmol/L of species at the start; 0 if not listed")  # noqa: RUF009
-    constant: list[Any] = option([], "species whose concentration is held")  # noqa: RUF009
-    species: list[Any] = option(  # noqa: RUF009
+    initial: dict[str, Any] = option({}, "gDW/L of agents and mmol/L of species at the start; 0 if not listed")
+    constant: list[Any] = option([], "species whose concentration is held")
+    species: list[Any] = option(
         [], "extracellular species in the order of the state, after the agents; *: all that the models exchange"
     )
-    agents: dict[str, Any] = option(  # noqa: RUF009
+    agents: dict[str, Any] = option(
         {}, "by name: model, edits, biomass, actions, observables, kinetics, respect_lower, policy"
     )
-    extracellular: list[Any] = option([], "reactions outside of the agents: stoichiometry, law and its keys")  # noqa: RUF009
-    medium: Any = option(  # noqa: RUF009  # None is not shared
+    extracellular: list[Any] = option([], "reactions outside of the agents: stoichiometry, law and its keys")
+    medium: Any = option(
         None, "CSV or YAML with species, mode, value and unit; or model, m9_glucose, or rows; null: initial says all"
     )
     grows_at_start: bool = option(True, "warn of agents that cannot grow at the start")

@@ -14,7 +14,7 @@ class GymnasiumConfig(EnvConfig):
     name: str = option("", "name of the environment in directories and tables; empty: the id")
     num_envs: int = option(PLAIN_COPIES, "copies stepped together while training", minimum=1)
     id: str = option("", "Gymnasium's id, such as Pendulum-v1, or module:id to import a module first")
-    kwargs: dict[str, Any] = option({}, "keywords of the environment, added one by one: +env.kwargs.g=9.81")  # noqa: RUF009  # copied
+    kwargs: dict[str, Any] = option({}, "keywords of the environment, added one by one: +env.kwargs.g=9.81")
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -33,13 +33,11 @@ class KineticConfig(EnvConfig):
     member: int | str = option(
         0, "which steady state: a number of a computed ensemble, or a row of state_file by number or name", minimum=0
     )
-    members: list[Any] | None = option(  # noqa: RUF009  # None is not shared
-        None, "train on several steady states, one drawn per episode; null: on member"
-    )
-    held_out: list[Any] | None = option(  # noqa: RUF009
+    members: list[Any] | None = option(None, "train on several steady states, one drawn per episode; null: on member")
+    held_out: list[Any] | None = option(
         None, "steady states of the test split, never trained on; null: those of training"
     )
-    search_calls: list[int] = option(  # noqa: RUF009
+    search_calls: list[int] = option(
         [], "baselines that search every test state anew: ORACLE and CMA-ES with each of these numbers of calls"
     )
     flux_scale: float = option(
@@ -54,13 +52,13 @@ class KineticConfig(EnvConfig):
     concentration_file: str | None = option(
         None, "cobra: CSV with species and concentration, in concentration_unit; null: typical values are drawn"
     )
-    directions: dict[str, Any] = option({}, "computed states: +1 or -1 by reaction, whatever its flux")  # noqa: RUF009
+    directions: dict[str, Any] = option({}, "computed states: +1 or -1 by reaction, whatever its flux")
     smallest_flux: float = option(
         0.05, "computed states: least absolute flux of a reaction without a known one", unit="mmol/gDW/h", above=0
     )
-    constants: list[str] = option([], "cobra: species without a mass balance, besides those outside")  # noqa: RUF009
-    left_out: list[str] = option([], "cobra: reactions that are left out, besides boundary reactions")  # noqa: RUF009
-    irreversible: list[str] = option(  # noqa: RUF009
+    constants: list[str] = option([], "cobra: species without a mass balance, besides those outside")
+    left_out: list[str] = option([], "cobra: reactions that are left out, besides boundary reactions")
+    irreversible: list[str] = option(
         [], "cobra: reactions without thermodynamic meaning, besides objective, biomass and maintenance"
     )
     resting: str = option(
@@ -75,8 +73,8 @@ class KineticConfig(EnvConfig):
     order: str = option(
         "file", "order of the parameters: of the file, or renaissance (as published)", choices=("file", "renaissance")
     )
-    fixed: dict[str, Any] = option({}, "measured constants that stay as they are: name to value", unit="mol/L")  # noqa: RUF009
-    ranges: dict[str, Any] = option({}, "constants known within bounds: name to [low, high]", unit="mol/L")  # noqa: RUF009
+    fixed: dict[str, Any] = option({}, "measured constants that stay as they are: name to value", unit="mol/L")
+    ranges: dict[str, Any] = option({}, "constants known within bounds: name to [low, high]", unit="mol/L")
     param: str = option(
         "ln_k_over_x",
         "what the agent moves, p: ln(K/x), with x the steady concentration, or ln K",

@@ -45,9 +45,7 @@ class PerturbationConfig(EnvConfig):
         "correlation; gene_choice: knock down one gene not yet used, or stop",
         choices=("direct", "gene_effects", "gene_choice"),
     )
-    action_genes: list[str] | None = option(  # noqa: RUF009  # None is not shared
-        None, "genes that act, by name; null: all that can"
-    )
+    action_genes: list[str] | None = option(None, "genes that act, by name; null: all that can")
     action_scale: float | None = option(
         None, "distance that an action of 1 moves a coordinate; null: 1 in gene space, 0.5 in a latent space", above=0
     )

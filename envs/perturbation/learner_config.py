@@ -27,7 +27,7 @@ class SupervisedConfig(AlgorithmConfig):
     learning_rate: float = option(3e-4, "Adam's step size", above=0)
     batch_size: int = option(64, "cells per gradient step", minimum=1)
     n_epochs: int = option(10, "passes over the cells of an update", minimum=1)
-    hidden_sizes: list[int] = option([64, 64], "units of each hidden layer")  # noqa: RUF009
+    hidden_sizes: list[int] = option([64, 64], "units of each hidden layer")
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -27,7 +27,7 @@ class DataOptions(Options):
     )
     layer: str | None = option(None, "layer of an .h5ad with the values, or raw; null: X")
     pert_col: str = option("perturbation", "column with the perturbation of every cell")
-    control_label: Any = option("control", "label of control cells, or a list of labels")  # noqa: RUF009
+    control_label: Any = option("control", "label of control cells, or a list of labels")
     cell_type_col: str | None = option(None, "column with cell types (or donors); null: all cells are of one type")
     batch_col: str | None = option(None, "column with batches or studies")
     gene_col: str | None = option(None, "column of an .h5ad's var with gene names; null: its index")
@@ -39,7 +39,7 @@ class DataOptions(Options):
     min_cells_per_perturbation: int = option(30, "perturbations with fewer cells are dropped", minimum=1)
     min_counts: float = option(0, "cells whose values sum to less are dropped", minimum=0)
     seed: int = option(0, "of the draws that keep a file's cells below the limits", minimum=0)
-    normalise: Any = option(  # noqa: RUF009
+    normalise: Any = option(
         "auto",
         "normalise counts per cell and take log1p: auto (unless they are logarithms already), true or false",
         choices=("auto", True, False, "true", "false"),
@@ -105,7 +105,7 @@ class GeneratorOptions(Options):
         "share of the full effect in a cell: beta (drawn per cell), or const (the mean of that)",
         choices=("beta", "const"),
     )
-    efficacy_beta: list[float] = option([6.0, 2.0], "parameters of the Beta distribution of the efficacy")  # noqa: RUF009
+    efficacy_beta: list[float] = option([6.0, 2.0], "parameters of the Beta distribution of the efficacy")
     paired: bool = option(False, "perturbed cells are control cells plus the effect, instead of cells of their own")
     saturation: bool = option(False, "full effects pass through tanh")
     clip: bool = option(True, "set negative expression to zero")

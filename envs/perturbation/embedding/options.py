@@ -21,7 +21,7 @@ class NetworkOptions(Options):
     width: int = option(8, "numbers per gene and head", minimum=1)
     hidden: int = option(64, "size of a cell's embedding", minimum=1)
     gene_vector: int = option(8, "size of the vector that is learned for every gene", minimum=1)
-    decoder_sizes: list[int] = option([128, 128], "units of the decoders' hidden layers")  # noqa: RUF009
+    decoder_sizes: list[int] = option([128, 128], "units of the decoders' hidden layers")
     learning_rate: float = option(1e-3, "Adam's step size", above=0)
     batch_size: int = option(64, "pairs of cells per gradient step", minimum=1)
     max_epochs: int = option(50, "passes over the training pairs, at most", minimum=1)
