@@ -74,7 +74,7 @@ def test_experiments_compose(capsys, name, env, algo):
     assert config["algo"] | algo == config["algo"]
     assert config["algo"]["n_steps"] * config["env"]["num_envs"] % config["algo"]["batch_size"] == 0
     # Every episode of a measurement has a copy of its own, or all copies are used equally often.
-    assert config["evaluation"]["episodes"] % (config["evaluation"]["num_envs"] or 1) == 0
+    assert (config["evaluation"]["episodes"] or 500) % (config["evaluation"]["num_envs"] or 1) == 0
 
 
 def test_options_that_take_lists_and_numbers_compose(capsys):
