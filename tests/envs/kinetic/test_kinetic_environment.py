@@ -486,7 +486,7 @@ def test_notebooks_make_it_by_name():
     assert environment.lambda_part == -15
     with pytest.raises(UserError, match="There is no environment 'kinetics': did you mean kinetic"):
         bioppo.make_env("kinetics")
-    with pytest.raises(UserError, match="There is no key 'env.horizn': did you mean horizon"):
+    with pytest.raises(UserError, match=r"There is no key 'env\.horizn': did you mean horizon"):
         bioppo.make_env("kinetic", horizn=3)
     with pytest.raises(UserError, match="horizon=0"):
         bioppo.make_env("kinetic", horizon=0)
