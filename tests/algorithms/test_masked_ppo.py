@@ -126,11 +126,11 @@ class Shelf(gymnasium.Env):
 
 
 def shelf(**keywords):
-    gymnasium.register("Shelf-v0", partial(Shelf))
+    gymnasium.register("ShelfOfTests-v0", partial(Shelf))
     try:
-        return make_gymnasium(GymnasiumConfig(id="Shelf-v0"), num_envs=4, seed=0, **keywords)
+        return make_gymnasium(GymnasiumConfig(id="ShelfOfTests-v0"), num_envs=4, seed=0, **keywords)
     finally:
-        del gymnasium.registry["Shelf-v0"]
+        del gymnasium.registry["ShelfOfTests-v0"]
 
 
 def test_a_gymnasium_environment_with_masks_is_learned():

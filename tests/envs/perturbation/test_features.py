@@ -4,13 +4,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import bioppo
 from bioppo import UserError
 from bioppo.envs.perturbation.features import perturbation_features
 from bioppo.envs.perturbation.loading import load_prepared
 from bioppo.envs.perturbation.options import GeneratorOptions
 
-GOLDEN = Path(bioppo.__file__).parent / "tests" / "data" / "perturbation" / "synthetic_arrays.npz"
+GOLDEN = Path(__file__).parents[2] / "data" / "perturbation" / "synthetic_arrays.npz"
 
 
 @pytest.fixture

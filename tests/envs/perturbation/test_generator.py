@@ -4,13 +4,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import bioppo
 from bioppo import UserError
 from bioppo.configs.option import OptionError
 from bioppo.envs.perturbation.options import GeneratorOptions
 from bioppo.envs.perturbation.sources.generator import generate_synthetic
 
-DATA = Path(bioppo.__file__).parent / "tests" / "data" / "perturbation"
+DATA = Path(__file__).parents[2] / "data" / "perturbation"
 SMALL = {"n_genes": 12, "n_perturbations": 4, "n_control": 600, "n_per_perturbation": 200}
 
 
