@@ -16,9 +16,21 @@ from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
+from .. import UserError
 from ..envs.batched import Arrays, NonFiniteError, State
+from ..envs.stable_baselines_adapter import AnyVectorEnv
 
 NORMALISER_PARTS = ("obs_rms", "ret_rms")
+
+
+def check_rollout(environment: AnyVectorEnv, *, n_steps: int, batch_size: int) -> None:
+    """Raise `UserError` where minibatches do not divide a rollout: the last one of every pass would be smaller."""
+    rollout = n_steps * environment.num_envs
+    if rollout % batch_size:
+        raise UserError(
+            f"algo.batch_size={batch_size} does not divide the {rollout} transitions of a rollout "
+            f"(algo.n_steps={n_steps} x env.num_envs={environment.num_envs}): choose a divisor."
+        )
 
 
 class StableBaselinesPolicy:

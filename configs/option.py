@@ -110,6 +110,12 @@ def check_option(entry: dataclasses.Field[Any], value: Any) -> None:
             raise OptionError(f"{entry.name}={value}: give a value of {words} {limit:g}{unit}.")
 
 
+def check_sizes(name: str, sizes: Sequence[int]) -> None:
+    """Raise :class:`OptionError` where a list of layer sizes holds one that is not positive."""
+    if any(size < 1 for size in sizes):
+        raise OptionError(f"{name}={list(sizes)}: give positive numbers of units.")
+
+
 ROOMS = ("algorithms", "cli", "configs", "datasets", "envs", "reports", "training", "tuning")
 
 

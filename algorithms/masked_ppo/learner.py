@@ -13,7 +13,7 @@ from ... import UserError
 from ...envs.batched import BatchedEnv
 from ...envs.stable_baselines_adapter import StableBaselinesAdapter, refuse_several_agents
 from ..ppo.learner import ACTIVATIONS, learning_rate_schedule
-from ..stable_baselines import StableBaselinesLearner, normalized
+from ..stable_baselines import StableBaselinesLearner, check_rollout, normalized
 from .config import MaskedPPOConfig
 from .policies import MaskedActorCritic
 
@@ -33,12 +33,7 @@ def build_masked_ppo(
     space = environment.single_action_space
     if isinstance(space, Box):
         raise UserError(f"algo=masked_ppo needs discrete actions, and these are {space}: choose algo=ppo.")
-    rollout = config.n_steps * environment.num_envs
-    if rollout % config.batch_size:
-        raise UserError(
-            f"algo.batch_size={config.batch_size} does not divide the {rollout} transitions of a rollout "
-            f"(algo.n_steps={config.n_steps} x env.num_envs={environment.num_envs}): choose a divisor."
-        )
+    check_rollout(environment, n_steps=config.n_steps, batch_size=config.batch_size)
     set_random_seed(seed)
     model = MaskablePPO(
         MaskedActorCritic,

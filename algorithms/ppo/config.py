@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from ...configs.option import AlgorithmConfig, OptionError, option
+from ...configs.option import AlgorithmConfig, OptionError, check_sizes, option
 
 
 @dataclass(kw_only=True)
@@ -61,8 +61,7 @@ class PPOConfig(AlgorithmConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if any(size < 1 for size in self.hidden_sizes):
-            raise OptionError(f"hidden_sizes={list(self.hidden_sizes)}: give positive numbers of units.")
+        check_sizes("hidden_sizes", self.hidden_sizes)
         self._check_log_std()
         if self.standardize_reward and self.bootstrap_truncated:
             raise OptionError(

@@ -12,7 +12,7 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from ... import UserError
 from ...envs.stable_baselines_adapter import AnyVectorEnv, StableBaselinesAdapter, refuse_several_agents
-from ..stable_baselines import StableBaselinesLearner, normalized
+from ..stable_baselines import StableBaselinesLearner, check_rollout, normalized
 from .config import PPOConfig
 from .policies import ActorCritic
 from .rollouts import FiniteEpisodes, ShapedDictRolloutBuffer, ShapedRolloutBuffer
@@ -35,12 +35,7 @@ def build_ppo(config: PPOConfig, environment: AnyVectorEnv, *, seed: int, device
         If a minibatch does not divide a rollout, or an option does not fit the actions.
     """
     refuse_several_agents(environment)
-    rollout = config.n_steps * environment.num_envs
-    if rollout % config.batch_size:
-        raise UserError(
-            f"algo.batch_size={config.batch_size} does not divide the {rollout} transitions of a rollout "
-            f"(algo.n_steps={config.n_steps} x env.num_envs={environment.num_envs}): choose a divisor."
-        )
+    check_rollout(environment, n_steps=config.n_steps, batch_size=config.batch_size)
     check_actions(config, environment)
     set_random_seed(seed)
     model = GroupedPPO(

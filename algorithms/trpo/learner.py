@@ -4,11 +4,10 @@ import torch
 from sb3_contrib import TRPO
 from stable_baselines3.common.utils import set_random_seed
 
-from ... import UserError
 from ...envs.batched import BatchedEnv
 from ...envs.stable_baselines_adapter import StableBaselinesAdapter, refuse_several_agents
 from ..ppo.learner import ACTIVATIONS, learning_rate_schedule
-from ..stable_baselines import StableBaselinesLearner, normalized
+from ..stable_baselines import StableBaselinesLearner, check_rollout, normalized
 from .config import TRPOConfig
 
 
@@ -21,12 +20,7 @@ def build_trpo(config: TRPOConfig, environment: BatchedEnv, *, seed: int, device
         If a rollout does not fill a minibatch.
     """
     refuse_several_agents(environment)
-    rollout = config.n_steps * environment.num_envs
-    if rollout % config.batch_size:
-        raise UserError(
-            f"algo.batch_size={config.batch_size} does not divide the {rollout} transitions of a rollout "
-            f"(algo.n_steps={config.n_steps} x env.num_envs={environment.num_envs}): choose a divisor."
-        )
+    check_rollout(environment, n_steps=config.n_steps, batch_size=config.batch_size)
     set_random_seed(seed)
     adapter = normalized(
         StableBaselinesAdapter(environment),

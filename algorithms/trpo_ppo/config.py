@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ...configs.option import AlgorithmConfig, OptionError, option
+from ...configs.option import AlgorithmConfig, OptionError, check_sizes, option
 
 DEFAULT_TARGET_KL = 0.02
 DEFAULT_TRPO_TIMESTEPS = 10_000
@@ -108,8 +108,7 @@ class TRPOPPOConfig(AlgorithmConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if any(size < 1 for size in self.hidden_sizes):
-            raise OptionError(f"hidden_sizes={list(self.hidden_sizes)}: give positive numbers of units.")
+        check_sizes("hidden_sizes", self.hidden_sizes)
         self._check_target_kl()
         if self.paper_compat_target_kl_zero and self.schedule != "two_phase":
             raise OptionError(

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ...configs.option import AlgorithmConfig, OptionError, option
+from ...configs.option import AlgorithmConfig, check_sizes, option
 from .embedding.options import NetworkOptions
 
 
@@ -31,5 +31,4 @@ class SupervisedConfig(AlgorithmConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if any(size < 1 for size in self.hidden_sizes):
-            raise OptionError(f"hidden_sizes={list(self.hidden_sizes)}: give positive numbers of units.")
+        check_sizes("hidden_sizes", self.hidden_sizes)

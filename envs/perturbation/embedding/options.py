@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ....configs.option import OptionError, Options, option
+from ....configs.option import OptionError, Options, check_sizes, option
 
 
 @dataclass(kw_only=True)
@@ -40,8 +40,7 @@ class NetworkOptions(Options):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if any(size < 1 for size in self.decoder_sizes):
-            raise OptionError(f"decoder_sizes={list(self.decoder_sizes)}: give positive numbers of units.")
+        check_sizes("decoder_sizes", self.decoder_sizes)
         if self.graph == "grn" and self.graph_file is None:
             raise OptionError("graph=grn: name the network's file with graph_file, or choose graph=coexpression.")
 
