@@ -14,6 +14,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "kinetic": "bioppo.envs.kinetic.config.KineticConfig",
         "perturbation": "bioppo.envs.perturbation.config.PerturbationConfig",
         "dfba": "bioppo.envs.dfba.config.DynamicFBAConfig",
+        "reprogramming": "bioppo.envs.reprogramming.config.ReprogrammingConfig",
         "gymnasium": "bioppo.envs.gymnasium.config.GymnasiumConfig",
     },
     "algo": {

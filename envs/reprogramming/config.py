@@ -1,0 +1,50 @@
+"""Options of the reprogramming environment."""
+
+from dataclasses import dataclass, field
+
+from ...configs.option import EnvConfig, OptionError, option
+from .options import (
+    CurriculumOptions,
+    DataOptions,
+    DynamicsOptions,
+    GRNOptions,
+    ImputeOptions,
+    SimOptions,
+    SplitOptions,
+    TableOptions,
+    TaskOptions,
+    check_number_suffix,
+)
+
+
+@dataclass(kw_only=True)
+class ReprogrammingConfig(EnvConfig):
+    """Move a measured cell to a target type by few knock-outs and overexpressions."""
+
+    _target_: str = option(
+        "bioppo.envs.reprogramming.environment.ReprogrammingVectorEnv", "dotted name of the environment's class"
+    )
+    name: str = option("reprogramming", "name of the environment in directories and tables")
+    num_envs: int = option(512, "copies stepped together while training", minimum=1)
+    data: DataOptions = field(default_factory=DataOptions)
+    data_split: SplitOptions = field(default_factory=SplitOptions)
+    impute: ImputeOptions = field(default_factory=ImputeOptions)
+    grn: GRNOptions = field(default_factory=GRNOptions)
+    sim: SimOptions = field(default_factory=SimOptions)
+    table: TableOptions = field(default_factory=TableOptions)
+    dynamics: DynamicsOptions = field(default_factory=DynamicsOptions)
+    task: TaskOptions = field(default_factory=TaskOptions)
+    curriculum: CurriculumOptions = field(default_factory=CurriculumOptions)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_number_suffix("table.embedding", self.table.embedding, "pca", ("stored", "umap", "diffmap"))
+        check_number_suffix("table.snap", self.table.snap, "pca", ("emb",))
+        if self.data_split.val + self.data_split.test >= 1:
+            raise OptionError(
+                f"data_split.val={self.data_split.val}: with test={self.data_split.test} no cell is left to train on, "
+                "so lower one of them."
+            )
+        for key in ("h5ad", "table", "oracle"):
+            if self.data.kind == key and getattr(self.data, key) is None:
+                raise OptionError(f"data.{key}=null: data.kind={key} needs a file, so give data.{key}=FILE.")

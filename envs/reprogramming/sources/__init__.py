@@ -1,0 +1,1 @@
+"""Where cells, regulator lists and finished tables come from."""
