@@ -13,7 +13,9 @@ from .options import (
     SplitOptions,
     TableOptions,
     TaskOptions,
+    check_gain,
     check_number_suffix,
+    fill_settings,
 )
 
 
@@ -38,6 +40,8 @@ class ReprogrammingConfig(EnvConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self.impute, self.table = fill_settings(self.data, self.impute, self.table)
+        check_gain(self.table.gain)
         check_number_suffix("table.embedding", self.table.embedding, "pca", ("stored", "umap", "diffmap"))
         check_number_suffix("table.snap", self.table.snap, "pca", ("emb",))
         if self.data_split.val + self.data_split.test >= 1:

@@ -62,30 +62,13 @@ class Preset:
     genes: int
     a: float
     b: float
-    neighbors: int
-    gain: float
 
 
 PRESETS = {
-    "easy": Preset(cells=2000, genes=300, a=1.3, b=1.0, neighbors=100, gain=1.5),
-    "standard": Preset(cells=2000, genes=300, a=1.3, b=1.0, neighbors=100, gain=1.0),
-    "hard": Preset(cells=3000, genes=500, a=3.0, b=1.2, neighbors=200, gain=1.0),
+    "easy": Preset(cells=2000, genes=300, a=1.3, b=1.0),
+    "standard": Preset(cells=2000, genes=300, a=1.3, b=1.0),
+    "hard": Preset(cells=3000, genes=500, a=3.0, b=1.2),
 }
-
-
-def settings(preset: str) -> dict[str, Any]:
-    """Return the options of the environment, by dotted name, that a preset's reference numbers were measured with."""
-    chosen = _find(preset)
-    return {
-        "data.kind": "landscape",
-        "data.preset": preset,
-        "impute.k": chosen.cells // 100,
-        "grn.alpha": 10.0,
-        "sim.n_propagation": 3,
-        "table.neighbors": chosen.neighbors,
-        "table.embedding": "pca2",
-        "table.gain": chosen.gain,
-    }
 
 
 def generate(preset: str, seed: int) -> Cells:
@@ -94,7 +77,8 @@ def generate(preset: str, seed: int) -> Cells:
     Parameters
     ----------
     preset
-        ``easy``, ``standard`` or ``hard``; easy and standard are the same cells, which take longer or shorter steps.
+        ``easy``, ``standard`` or ``hard``. Easy and standard are the same cells; their tables take steps of different
+        length (`options.MEASURED_SETTINGS`).
     seed
         The same seed gives the same cells.
 
@@ -102,7 +86,7 @@ def generate(preset: str, seed: int) -> Cells:
     -------
     Cells
         ``X`` is on the scale of logarithms, so that it is not normalised again; there is no drawing, since
-        `settings` makes one of two principal components. Types are in the order of their names.
+        one is made of two principal components. Types are in the order of their names.
     """
     chosen = _find(preset)
     generator = np.random.default_rng(seed)

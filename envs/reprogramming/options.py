@@ -1,6 +1,6 @@
 """Options of the cells, the simulation and the task."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ...configs.option import OptionError, Options, option
@@ -72,7 +72,7 @@ class ImputeOptions(Options):
     method: str = option(
         "knn", "knn: mean over nearest cells; balanced: each cell is neighbour of few", choices=("knn", "balanced")
     )
-    k: int | None = option(None, "other cells in the mean; null: 2.5 % of all", minimum=1)
+    k: int | None = option(None, "other cells in the mean; null: 2.5 % of all, 1 % of a landscape's", minimum=1)
     n_pcs: int = option(50, "principal components in which cells are near", minimum=1)
     use_existing: bool = option(False, "take the file's layer imputed_count instead")
 
@@ -111,14 +111,22 @@ class SimOptions(Options):
 class TableOptions(Options):
     """How a changed expression becomes a move to another cell."""
 
-    neighbors: int = option(200, "nearest other cells that a move is made of", minimum=1)
+    neighbors: int | None = option(
+        None, "nearest other cells that a move is made of; null: 200, 100 in an easy or standard landscape", minimum=1
+    )
     plus_one: bool = option(False, "one neighbour more, as CellOracle has when asked for as many")
     sigma: float = option(0.05, "temperature of the transition probabilities", above=0)
     nan_policy: str = option(
         "zero", "undefined correlations count as 0, or as 1 (celloracle)", choices=("zero", "celloracle")
     )
-    embedding: str = option("stored", "the drawing: stored in the file, or pcaN, umap or diffmap, made here")
-    gain: float | str = option(1.0, "factor on the move, or auto: a tenth of the drawing's extent on average")
+    embedding: str | None = option(
+        None,
+        "the drawing: stored in the file, or pcaN, umap or diffmap, made here; null: stored, or pca2 of a landscape",
+    )
+    gain: Any = option(
+        None,
+        "factor on the move, or auto: a tenth of the drawing's extent on average; null: 1, 1.5 in an easy landscape",
+    )
     snap: str = option("emb", "where the nearest cell is looked for: emb (the drawing) or pcaN")
     shift: str = option(
         "unit",
@@ -206,6 +214,33 @@ class CurriculumOptions(Options):
     window: int = option(1_000, "last episodes that this share is taken over", minimum=1)
     max_phase_steps: int = option(500_000, "nearest_types_success: longest phase", minimum=1)
     full_share: float = option(0.2, "bfs_gated: share of episodes drawn without the gate", minimum=0, maximum=1)
+
+
+MEASURED_SETTINGS: dict[str, dict[str, Any]] = {
+    "easy": {"neighbors": 100, "embedding": "pca2", "gain": 1.5, "k": 20},
+    "standard": {"neighbors": 100, "embedding": "pca2", "gain": 1.0, "k": 20},
+    "hard": {"neighbors": 200, "embedding": "pca2", "gain": 1.0, "k": 30},
+}
+"""What nulls of `TableOptions` and `ImputeOptions` stand for in each preset of the landscape; k is 1 % of its cells."""
+
+FILE_SETTINGS: dict[str, Any] = {"neighbors": 200, "embedding": "stored", "gain": 1.0, "k": None}
+"""What they stand for in all other cells; k stays open, since it depends on how many cells are left."""
+
+
+def fill_settings(data: DataOptions, impute: ImputeOptions, table: TableOptions) -> tuple[ImputeOptions, TableOptions]:
+    """Return both options with their nulls replaced by what fits the cells."""
+    fitting = MEASURED_SETTINGS[data.preset] if data.kind == "landscape" else FILE_SETTINGS
+    given = {name: getattr(table, name) for name in ("neighbors", "embedding", "gain")}
+    filled = {name: fitting[name] if value is None else value for name, value in given.items()}
+    return replace(impute, k=fitting["k"] if impute.k is None else impute.k), replace(table, **filled)
+
+
+def check_gain(gain: Any) -> None:
+    """Raise OptionError unless a gain is ``auto`` or a positive number."""
+    if gain == "auto":
+        return
+    if isinstance(gain, bool) or not isinstance(gain, int | float) or not 0 < gain < float("inf"):
+        raise OptionError(f"table.gain={gain}: give a positive number, or auto.")
 
 
 def check_number_suffix(name: str, value: Any, prefix: str, others: tuple[str, ...]) -> None:

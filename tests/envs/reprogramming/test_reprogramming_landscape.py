@@ -6,7 +6,9 @@ from scipy.stats import kstest
 
 from bioppo import UserError
 from bioppo.envs.reprogramming import landscape
+from bioppo.envs.reprogramming.config import ReprogrammingConfig
 from bioppo.envs.reprogramming.landscape import OWNED, PARENTS, PRESETS, TFS
+from bioppo.envs.reprogramming.options import DataOptions, TableOptions
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +41,32 @@ def test_a_seed_gives_its_cells():
 
 def test_easy_and_standard_are_the_same_cells(cells):
     np.testing.assert_array_equal(landscape.generate("easy", 0).X, cells.X)
-    assert landscape.settings("easy")["table.gain"] > landscape.settings("standard")["table.gain"]
+
+
+@pytest.mark.parametrize(
+    ("preset", "expected"),
+    [("easy", (100, "pca2", 1.5, 20)), ("standard", (100, "pca2", 1.0, 20)), ("hard", (200, "pca2", 1.0, 30))],
+)
+def test_nulls_stand_for_what_fits_the_preset(preset, expected):
+    config = ReprogrammingConfig(data=DataOptions(preset=preset))
+    table = config.table
+    assert (table.neighbors, table.embedding, table.gain, config.impute.k) == expected
+    assert config.impute.k == PRESETS[preset].cells // 100
+    assert (config.grn.alpha, config.sim.n_propagation) == (10.0, 3)
+
+
+def test_nulls_of_files_and_what_the_user_gives():
+    of_file = ReprogrammingConfig(data=DataOptions(kind="h5ad", h5ad="cells.h5ad"))
+    table = of_file.table
+    assert (table.neighbors, table.embedding, table.gain, of_file.impute.k) == (200, "stored", 1.0, None)
+    given = ReprogrammingConfig(data=DataOptions(preset="easy"), table=TableOptions(neighbors=50, gain="auto"))
+    assert (given.table.neighbors, given.table.embedding, given.table.gain) == (50, "pca2", "auto")
+
+
+@pytest.mark.parametrize("gain", [0.0, -1, "fast", True])
+def test_a_gain_is_positive_or_auto(gain):
+    with pytest.raises(UserError, match=r"table\.gain=.*: give a positive number, or auto"):
+        ReprogrammingConfig(table=TableOptions(gain=gain))
 
 
 def test_owned_factors_and_types_are_complete():
