@@ -16,7 +16,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from bioppo import make_env
-from bioppo.envs.dfba.case import load_case
+from bioppo.envs.dfba.culture.case import load_case
 from bioppo.envs.dfba.model import FluxModel
 from bioppo.envs.dfba.options import load_options, plain_case
 

@@ -84,7 +84,7 @@ def cobra_model(name: str, model: FluxModel) -> object:
     from cobra.io import read_sbml_model
 
     if name.startswith("bundled:"):
-        from bioppo.envs.dfba.model_files import bundled_path
+        from bioppo.envs.dfba.model_sources.files import bundled_path
 
         source = read_sbml_model(str(bundled_path(name.partition(":")[2])))
     else:

@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ... import UserError
-from .case import Case
-from .conserving import check_concentrations, order_free_sum, scale_reactions, share_of
-from .model_groups import ModelGroup, StepOptions
-from .repairs import OPTIMAL
-from .step_result import Rates, StepResult, join_results
+from .culture.case import Case
+from .culture.conserving import check_concentrations, order_free_sum, scale_reactions, share_of
+from .culture.model_groups import ModelGroup, StepOptions
+from .culture.repairs import OPTIMAL
+from .culture.step_result import Rates, StepResult, join_results
 
 FloatArray = NDArray[np.float64]
 State = dict[str, NDArray[Any]]

@@ -8,7 +8,7 @@ from scipy.integrate import solve_ivp
 
 from ... import UserError
 from .community import Community, State, StepResult
-from .repairs import OPTIMAL
+from .culture.repairs import OPTIMAL
 
 FloatArray = NDArray[np.float64]
 

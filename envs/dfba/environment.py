@@ -12,15 +12,15 @@ from ... import UserError
 from ..batched import Arrays, BatchedEnv, Metric, State, Transition
 from ..evaluation import Evaluation, Policy, Trajectories
 from .baselines import community_baselines
-from .case import Case, load_case
 from .community import Community, StepOptions, StepResult
 from .config import DynamicFBAConfig
 from .continuous import ContinuousCommunity
+from .culture.case import Case, load_case
+from .culture.repairs import STATUSES
 from .evaluation import METRICS, measure_community
-from .policy_map import policy_map
-from .repairs import STATUSES
-from .run_records import split_episode
-from .runtime import measure_runtime
+from .records.policy_map import policy_map
+from .records.run_records import split_episode
+from .records.runtime import measure_runtime
 from .scaling import ActionScaling, ObservationScaling, interpolate
 from .scripted import ScriptedAgent, read_policy
 from .start import check_start
@@ -44,8 +44,8 @@ class DynamicFBAVectorEnv(BatchedEnv):
     ``policy`` of their entry in the case. An observation ends with the time that is left.
 
     In ``info``: ``agent_reward`` (num_envs, n_learning); of all agents, (num_envs, n): ``growth`` (1/h, the last
-    step's), ``lp_status`` (code of `repairs.STATUSES`, the last step's), ``infeasible`` (share of the decision's
-    time), ``tied``; ``concentration`` (num_envs, S), ``time_h``, and ``mass_residual`` (at an episode's end, else 0).
+    step's), ``lp_status`` (code of `culture.repairs.STATUSES`, the last step's), ``infeasible`` (share of the
+    decision's time), ``tied``; ``concentration`` (num_envs, S), ``time_h``, and ``mass_residual`` (at an episode's end, else 0).
     Outside of the training split also ``action`` (num_envs, A), ``exchange`` (num_envs, n_fluxes) and ``causes``
     (num_envs, n_causes): the share of the decision's time and of agents for each status but the first.
     """

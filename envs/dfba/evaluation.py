@@ -7,8 +7,8 @@ import numpy as np
 from ..batched import Metric
 from ..trajectories import Evaluation, Trajectories
 from .community import Community
-from .repairs import STATUSES
-from .tables import flux_table, tidy_table
+from .culture.repairs import STATUSES
+from .records.tables import flux_table, tidy_table
 
 METRICS = (
     Metric("mean_return", "higher", "sum of rewards over an episode, mean over learning agents"),

@@ -4,16 +4,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .culture_figures import draw_concentrations, draw_fluxes, draw_growth
-from .learning_figures import draw_learning, draw_variants, learning_table
-from .network_figures import draw_network
-from .panel_charts import Chart, chart
-from .panel_figures import draw
-from .panels import Drawing
-from .policy_figures import draw_policy
-from .run_records import Episode, exchanged_amounts, read_episode, read_scores, split_episode
-from .runtime_figures import comparison_table, draw_comparison, read_runtime, runtime_table
-from .study_comparisons import draw_setting, setting_table, varied_settings
+from .drawing.culture_figures import draw_concentrations, draw_fluxes, draw_growth
+from .drawing.learning_figures import draw_learning, draw_variants, learning_table
+from .drawing.network_figures import draw_network
+from .drawing.panel_charts import Chart, chart
+from .drawing.panel_figures import draw
+from .drawing.panels import Drawing
+from .drawing.policy_figures import draw_policy
+from .drawing.runtime_figures import comparison_table, draw_comparison, read_runtime, runtime_table
+from .drawing.study_comparisons import draw_setting, setting_table, varied_settings
+from .records.run_records import Episode, exchanged_amounts, read_episode, read_scores, split_episode
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ... import UserError
-from .form_solver import Answers, FormSolver, LinearProgramError
-from .model import FluxModel
-from .standard_form import FloatArray, build_form
-from .tie_break import TIE_BREAKS
+from .flux_model import FluxModel
+from .solvers.form_solver import Answers, FormSolver, LinearProgramError
+from .solvers.standard_form import FloatArray, build_form
+from .solvers.tie_break import TIE_BREAKS
 
 SOLVERS = ("auto", "cache", "highs", "glpk")
 UNBOUNDED = 1e30
@@ -68,9 +68,9 @@ class LinearProgram:
     named
         Exchanges that keep levels of their own where more than 40 are tracked: observed and shared species.
     tie_break
-        Which optimum: ``lexicographic``, ``parsimonious`` or ``vertex`` (see :mod:`.tie_break`).
+        Which optimum: ``lexicographic``, ``parsimonious`` or ``vertex`` (see :mod:`.solvers.tie_break`).
     solver
-        ``cache`` (known bases first, see :mod:`.basis_cache`; what they do not answer goes to GLPK), ``glpk``,
+        ``cache`` (known bases first, see :mod:`.solvers.basis_cache`; what they do not answer goes to GLPK), ``glpk``,
         ``highs``, or ``auto``: cache, which switches itself off where it answers less than 80 % of 1000 programs, but
         glpk for models of more than 200 metabolites with more than 40 varying reactions.
     max_bases

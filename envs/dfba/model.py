@@ -1,68 +1,26 @@
-"""Flux-balance models: what one is, and how it is loaded by name or path."""
+"""Flux-balance models by name or path."""
 
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import csc_array
 
 from ... import UserError
-from .model_draft import ModelDraft, check_reaction, fail_unknown
-from .model_edits import apply_edits
-from .model_files import read_draft, stamp
-
-FloatArray = NDArray[np.float64]
+from .flux_model import FluxModel
+from .model_sources.balance import unbalanced_reactions
+from .model_sources.draft import ModelDraft, check_reaction, fail_unknown
+from .model_sources.edits import apply_edits
+from .model_sources.files import read_draft, stamp
 
 logger = logging.getLogger(__name__)
 
 GROWTH_WORDS = ("biomass", "growth", "bio1", "bof")
 GROWTH_PARTICIPANTS = 8
 """A reaction of so many metabolites is taken for growth whatever its name: those of E. coli models have over 20."""
-
-
-@dataclass(frozen=True, eq=False)
-class FluxModel:
-    """A flux-balance model as arrays; data without behaviour, compared by identity, safe to pickle.
-
-    Parameters
-    ----------
-    name
-        As it was asked for.
-    metabolites, reactions
-        Names in the order of rows and columns.
-    stoichiometry
-        ``(n_metabolites, n_reactions)``; negative entries are consumed.
-    lower, upper
-        Bounds of the file, mmol/gDW/h (growth 1/h), ``(n_reactions,)``; may be infinite.
-    objective
-        Position of the growth reaction.
-    exchanges
-        Position of its exchange reaction for every extracellular species; a positive flux is secretion.
-    formulas, charges
-        Of metabolites, where the file states them; None where it states none.
-    """
-
-    name: str
-    metabolites: tuple[str, ...]
-    reactions: tuple[str, ...]
-    stoichiometry: csc_array
-    lower: FloatArray
-    upper: FloatArray
-    objective: int
-    exchanges: dict[str, int]
-    formulas: dict[str, str] | None = None
-    charges: dict[str, float] | None = None
-
-    def position(self, reaction: str) -> int:
-        """Return a reaction's column; an unknown one is a :class:`~bioppo.UserError` with the nearest names."""
-        if reaction not in self.reactions:
-            fail_unknown(self.name, "reaction", reaction, self.reactions)
-        return self.reactions.index(reaction)
 
 
 def load_model(name_or_path: str, *, edits: Mapping[str, Any] | None = None, allow_download: bool = False) -> FluxModel:
@@ -75,7 +33,7 @@ def load_model(name_or_path: str, *, edits: Mapping[str, Any] | None = None, all
         ``bundled:salmonella`` (in cobra's package), ``bigg:<id>``, or a file: SBML, cobra's JSON, YAML or MATLAB, or
         bioppo's own YAML.
     edits
-        Changes after reading: see :func:`.model_edits.apply_edits`.
+        Changes after reading: see :func:`.model_sources.edits.apply_edits`.
     allow_download
         Whether ``bigg:<id>`` may be fetched from http://bigg.ucsd.edu; files fetched before are read from the cache.
 
@@ -99,8 +57,6 @@ def _load(name: str, edits: str | None, allow_download: bool, _stamp: object) ->
 
 
 def _warn_of_imbalance(model: FluxModel) -> None:
-    from .model_balance import unbalanced_reactions
-
     unbalanced = unbalanced_reactions(model)
     if unbalanced:
         name, excess = next(iter(unbalanced.items()))
@@ -199,3 +155,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple) or type(value).__name__ == "ListConfig":
         return [_plain(entry) for entry in value]
     return value
+
+
+__all__ = ["FluxModel", "build_model", "load_model"]

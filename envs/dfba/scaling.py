@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..batched import Arrays
-from .case import Action, Case
+from .culture.case import Action, Case
 from .kinetics import check_species, read_numbers
 
 FloatArray = NDArray[np.float64]

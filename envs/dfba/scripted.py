@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ... import UserError
-from .case import Agent
+from .culture.case import Agent
 from .scaling import idle_action, interpolate
 
 FloatArray = NDArray[np.float64]

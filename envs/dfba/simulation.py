@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 
 from ... import UserError
 from ...configs.option import build_options
-from .balances import created_elements
 from .community import Community, StepResult
 from .config import DynamicFBAConfig
-from .tables import flux_table, tidy_table
+from .culture.balances import created_elements
+from .records.tables import flux_table, tidy_table
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from ... import UserError
 from .community import Community
+from .culture.model_groups import ModelGroup
+from .culture.repairs import maintained_reactions, relaxed_model
 from .linear_program import LinearProgram
-from .model_groups import ModelGroup
-from .repairs import maintained_reactions, relaxed_model
 
 FloatArray = NDArray[np.float64]
 

@@ -8,7 +8,7 @@ import pytest
 import bioppo
 from bioppo import UserError
 from bioppo.cli.main import main
-from bioppo.envs.dfba.case import load_case
+from bioppo.envs.dfba.culture.case import load_case
 from bioppo.envs.dfba.options import CASES, case_names, load_options, plain_case
 
 SHIPPED = [

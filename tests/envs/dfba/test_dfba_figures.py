@@ -17,15 +17,21 @@ import bioppo
 from bioppo.cli.main import main
 from bioppo.envs.dfba import figures as drawn
 from bioppo.envs.dfba import simulate
-from bioppo.envs.dfba.learning_figures import learning_table, mean_interval, pooled
-from bioppo.envs.dfba.panel_charts import chart
-from bioppo.envs.dfba.panel_figures import draw
-from bioppo.envs.dfba.panels import Bars, Drawing, Line, Panel, stretches, visible_ends
-from bioppo.envs.dfba.policy_map import POINTS, policy_map
-from bioppo.envs.dfba.run_records import Episode, crossing_species, exchanged_amounts, read_episode, split_episode
-from bioppo.envs.dfba.runtime import TimedProgram, measure_runtime
-from bioppo.envs.dfba.runtime_figures import written
-from bioppo.envs.dfba.study_comparisons import setting_table, varied_settings
+from bioppo.envs.dfba.drawing.learning_figures import learning_table, mean_interval, pooled
+from bioppo.envs.dfba.drawing.panel_charts import chart
+from bioppo.envs.dfba.drawing.panel_figures import draw
+from bioppo.envs.dfba.drawing.panels import Bars, Drawing, Line, Panel, stretches, visible_ends
+from bioppo.envs.dfba.drawing.runtime_figures import written
+from bioppo.envs.dfba.drawing.study_comparisons import setting_table, varied_settings
+from bioppo.envs.dfba.records.policy_map import POINTS, policy_map
+from bioppo.envs.dfba.records.run_records import (
+    Episode,
+    crossing_species,
+    exchanged_amounts,
+    read_episode,
+    split_episode,
+)
+from bioppo.envs.dfba.records.runtime import TimedProgram, measure_runtime
 from bioppo.envs.evaluation import evaluate
 from bioppo.reports.curves import comparisons
 from bioppo.reports.records import find_runs

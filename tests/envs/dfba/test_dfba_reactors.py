@@ -6,12 +6,12 @@ import pytest
 import bioppo
 from bioppo import UserError
 from bioppo.envs.dfba import check_convergence, simulate
-from bioppo.envs.dfba.case import load_case
 from bioppo.envs.dfba.community import Community, StepOptions
-from bioppo.envs.dfba.extracellular import ExtracellularReactions
+from bioppo.envs.dfba.culture.case import load_case
+from bioppo.envs.dfba.culture.extracellular import ExtracellularReactions
+from bioppo.envs.dfba.culture.repairs import CLIPPED, OPTIMAL
 from bioppo.envs.dfba.kinetics import UptakeKinetics, UptakeLaw
 from bioppo.envs.dfba.options import load_options, plain_case
-from bioppo.envs.dfba.repairs import CLIPPED, OPTIMAL
 
 TOY = {
     "species": ["Glc", "P", "Amylase"],

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 import bioppo
-from bioppo.envs.dfba.case import load_case
 from bioppo.envs.dfba.community import Community, StepOptions
-from bioppo.envs.dfba.repairs import OPTIMAL
+from bioppo.envs.dfba.culture.case import load_case
+from bioppo.envs.dfba.culture.repairs import OPTIMAL
 from bioppo.envs.dfba.scaling import interpolate
 
 WITHOUT_TIES = [

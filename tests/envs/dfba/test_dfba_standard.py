@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from bioppo.envs.dfba.case import load_case
 from bioppo.envs.dfba.community import Community, StepOptions
-from bioppo.envs.dfba.repairs import OPTIMAL
+from bioppo.envs.dfba.culture.case import load_case
+from bioppo.envs.dfba.culture.repairs import OPTIMAL
 from bioppo.envs.dfba.scaling import interpolate
 
 NAMES = {1: "starch_single", 2: "starch_two", 5: "starch_five"}

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from bioppo import UserError
-from bioppo.envs.dfba.form_solver import LinearProgramError
 from bioppo.envs.dfba.linear_program import LinearProgram, Solution
 from bioppo.envs.dfba.model import load_model
-from bioppo.envs.dfba.model_files import own_models
+from bioppo.envs.dfba.model_sources.files import own_models
+from bioppo.envs.dfba.solvers.form_solver import LinearProgramError
 
 DATA = Path(__file__).parents[2] / "data" / "dfba"
 NECOM = [f"necom_{kind}_{species}" for kind in ("aux", "mut", "no_overlap") for species in (1, 2)]
@@ -207,7 +207,7 @@ def test_vertex_has_the_same_growth() -> None:
 
 
 def test_many_exchanges_are_settled_by_their_sum(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bioppo.envs.dfba.tie_break.MANY_EXCHANGES", 10)
+    monkeypatch.setattr("bioppo.envs.dfba.solvers.tie_break.MANY_EXCHANGES", 10)
     data = stored("e_coli_core")
     few = {key: value if key.endswith("_ids") else value[:40] for key, value in data.items()}
     solutions = [program("e_coli_core", few, solver=solver).solve(few["lower"], few["upper"]) for solver in SOLVERS]

@@ -12,7 +12,7 @@ import pytest
 from bioppo import UserError
 from bioppo.envs.dfba.linear_program import LinearProgram
 from bioppo.envs.dfba.model import FluxModel, load_model
-from bioppo.envs.dfba.model_balance import element_matrix, parse_formula, unbalanced_reactions
+from bioppo.envs.dfba.model_sources.balance import element_matrix, parse_formula, unbalanced_reactions
 
 SMALL = Path(cobra.__file__).parent / "data"
 XYLANASE_PART = "MFKFKKNFLVGLSAALMSISLFSATASA"
@@ -182,7 +182,7 @@ def test_models_of_bigg_need_permission(monkeypatch: pytest.MonkeyPatch, tmp_pat
     assert "BiGG id" in mistake("bigg:../../etc/passwd")
     served = tmp_path / "textbook.xml.gz"
     served.write_bytes((SMALL / "textbook.xml.gz").read_bytes())
-    monkeypatch.setattr("bioppo.envs.dfba.bigg.ADDRESS", f"file://{tmp_path}/{{identifier}}.xml.gz")
+    monkeypatch.setattr("bioppo.envs.dfba.model_sources.bigg.ADDRESS", f"file://{tmp_path}/{{identifier}}.xml.gz")
     monkeypatch.setenv("BIOPPO_CACHE", str(tmp_path / "cache"))
     assert "Cannot download" in mistake("bigg:missing", allow_download=True)
     assert not list((tmp_path / "cache").rglob("missing*"))

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..records.run_records import crossing_species
 from .culture_figures import used_colours
 from .panel_figures import SMALL
 from .panels import shown_text
-from .run_records import crossing_species
 
 if TYPE_CHECKING:
     import pandas as pd

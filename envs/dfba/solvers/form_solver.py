@@ -57,7 +57,7 @@ class Answers:
 
 
 class FormSolver:
-    """Answers of one standard form; see :class:`.linear_program.LinearProgram` for the options."""
+    """Answers of one standard form; see :class:`..linear_program.LinearProgram` for the options."""
 
     def __init__(self, form: StandardForm, *, solver: str, max_bases: int | None, cross_check: float) -> None:
         self.form = form

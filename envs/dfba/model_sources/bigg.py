@@ -3,8 +3,8 @@
 import re
 from pathlib import Path
 
-from ... import UserError
-from ...datasets.cache import cache_directory
+from .... import UserError
+from ....datasets.cache import cache_directory
 
 ADDRESS = "http://bigg.ucsd.edu/static/models/{identifier}.xml.gz"
 
@@ -31,9 +31,9 @@ def fetch_bigg_model(identifier: str, *, allow_download: bool) -> Path:
 
 
 def _download(address: str, path: Path) -> None:
-    from ...datasets.download import changing
-    from ...datasets.progress import SilentProgress
-    from ...datasets.transfer import ContinuingDownloader, SourceError
+    from ....datasets.download import changing
+    from ....datasets.progress import SilentProgress
+    from ....datasets.transfer import ContinuingDownloader, SourceError
 
     with changing(path.parent):
         if path.is_file():  # another process was first

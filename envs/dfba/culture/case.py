@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ... import UserError
-from ...configs.option import nearest
+from .... import UserError
+from ....configs.option import nearest
+from ..flux_model import FluxModel
+from ..kinetics import UptakeLaw, check_species, read_number, read_numbers, read_uptake_law
+from ..model import load_model
+from ..options import CaseOptions, load_options
 from .extracellular import ExtracellularReactions
-from .kinetics import UptakeLaw, check_species, read_number, read_numbers, read_uptake_law
 from .medium import Medium, match_species, read_medium
-from .model import FluxModel, load_model
-from .options import CaseOptions, load_options
 from .reactors import Reactor, read_reactor
 
 FloatArray = NDArray[np.float64]

@@ -6,7 +6,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from ... import UserError
+from .... import UserError
 
 FloatArray = NDArray[np.float64]
 

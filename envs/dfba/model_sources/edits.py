@@ -4,10 +4,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ... import UserError
-from ...configs.option import nearest
-from .model_draft import ModelDraft, ReactionDraft, check_bounds, check_reaction, fail_unknown
-from .model_files import parse_reaction
+from .... import UserError
+from ....configs.option import nearest
+from .draft import ModelDraft, ReactionDraft, check_bounds, check_reaction, fail_unknown
+from .files import parse_reaction
 
 EDITS = ("remove", "bounds", "objective", "biomass", "add_reactions", "enzymes")
 

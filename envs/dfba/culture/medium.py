@@ -12,10 +12,10 @@ from typing import Any
 
 import yaml
 
-from ... import UserError
-from ...configs.option import nearest
-from .kinetics import read_number
-from .model import FluxModel
+from .... import UserError
+from ....configs.option import nearest
+from ..flux_model import FluxModel
+from ..kinetics import read_number
 
 COLUMNS = ("species", "mode", "value", "unit")
 MODES = ("dynamic", "constant", "static")

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...configs.saved import read_config
+from ....configs.saved import read_config
+from ..records.run_records import read_scores
 from .learning_figures import learning_table, mean_interval, pooled, reference_levels, variant_line
 from .panels import Bars, Drawing, Panel, colour_of
-from .run_records import read_scores
 
 if TYPE_CHECKING:
     import pandas as pd

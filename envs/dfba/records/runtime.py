@@ -13,7 +13,7 @@ import numpy as np
 if TYPE_CHECKING:
     import pandas as pd
 
-    from .environment import DynamicFBAVectorEnv
+    from ..environment import DynamicFBAVectorEnv
 
 MOST_SECONDS = 0.5
 MOST_DECISIONS = 200

@@ -11,7 +11,7 @@ from .run_records import Episode
 if TYPE_CHECKING:
     import pandas as pd
 
-    from .environment import DynamicFBAVectorEnv
+    from ..environment import DynamicFBAVectorEnv
 
 FloatArray = NDArray[np.float64]
 

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ... import UserError
-from ...configs.option import nearest
-from .expression import Expression, parse_expression
-from .kinetics import Index, as_slice, check_species, evaluate_rate, read_number, read_numbers
+from .... import UserError
+from ....configs.option import nearest
+from ..expression import Expression, parse_expression
+from ..kinetics import Index, as_slice, check_species, evaluate_rate, read_number, read_numbers
 
 FloatArray = NDArray[np.float64]
 

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence, Set
 
 import numpy as np
 
+from ..culture.repairs import OPTIMAL, STATUSES
+from ..records.run_records import Episode, FloatArray, crossing_species, exchanged_amounts
 from .panels import GREY, Drawing, Line, Panel, colour_of, dashes_of, stretches
-from .repairs import OPTIMAL, STATUSES
-from .run_records import Episode, FloatArray, crossing_species, exchanged_amounts
 
 MOST_PANELS = 12
 MOST_AGENTS = 6

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ... import UserError
-from ...configs.option import nearest
-from .kinetics import check_species, read_number, read_numbers
+from .... import UserError
+from ....configs.option import nearest
+from ..kinetics import check_species, read_number, read_numbers
 
 FloatArray = NDArray[np.float64]
 

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NoReturn
 
-from ... import UserError
-from ...configs.option import nearest
+from .... import UserError
+from ....configs.option import nearest
 
 NAMES_SHOWN = 5
 

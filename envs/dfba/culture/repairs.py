@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csc_array, hstack, vstack
 
-from .linear_program import LinearProgram
-from .model import FluxModel
+from ..flux_model import FluxModel
+from ..linear_program import LinearProgram
 
 FloatArray = NDArray[np.float64]
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..records.run_records import FloatArray, read_learning_agents, read_scores
 from .panels import Drawing, Line, Panel, colour_of, dashes_of, named, visible_ends
-from .run_records import FloatArray, read_learning_agents, read_scores
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from .model import FluxModel
+from ..flux_model import FluxModel
 
 FloatArray = NDArray[np.float64]
 

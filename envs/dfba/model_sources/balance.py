@@ -5,7 +5,7 @@ import re
 import numpy as np
 from numpy.typing import NDArray
 
-from .model import FluxModel
+from ..flux_model import FluxModel
 
 FloatArray = NDArray[np.float64]
 ELEMENT = re.compile(r"([A-Z][a-z]?)(\d*\.?\d*)")

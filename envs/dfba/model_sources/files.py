@@ -8,12 +8,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ... import UserError
-from ...configs.option import nearest
+from .... import UserError
+from ....configs.option import nearest
 from .bigg import fetch_bigg_model
-from .model_draft import ModelDraft, ReactionDraft
+from .draft import ModelDraft, ReactionDraft
 
-OWN_MODELS = Path(__file__).with_name("models")
+OWN_MODELS = Path(__file__).parents[1] / "models"
 BUNDLED = {"textbook": "textbook.xml.gz", "iJO1366": "iJO1366.xml.gz", "salmonella": "salmonella.xml.gz"}
 """What is in cobra's package; ``textbook`` is e_coli_core."""
 COMPRESSION = ("", ".gz", ".bz2")

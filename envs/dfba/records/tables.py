@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .repairs import STATUSES
+from ..culture.repairs import STATUSES
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from .community import Community
+    from ..community import Community
 
 COLUMNS = ("episode", "copy", "time_h", "agent", "quantity", "id", "value", "unit")
 
@@ -37,7 +37,7 @@ def tidy_table(
     DataFrame
         Columns episode, copy, time_h, agent (null for species), quantity (biomass, concentration, growth,
         exchange_flux, action, reward, lp_status), id, value and unit. A status is the place of its name in
-        `repairs.STATUSES`.
+        `culture.repairs.STATUSES`.
     """
     import pandas as pd
 

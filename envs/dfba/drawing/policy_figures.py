@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..records.policy_map import policy_agents
+from ..records.run_records import Episode
 from .panels import Drawing, Line, Map, Panel
-from .policy_map import policy_agents
-from .run_records import Episode
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..flux_model import FluxModel
+from ..kinetics import UptakeKinetics, as_slice
+from ..linear_program import LinearProgram
 from .case import Action, Agent, Case
-from .kinetics import UptakeKinetics, as_slice
-from .linear_program import LinearProgram
-from .model import FluxModel
 from .repairs import OPTIMAL, Repairs
 
 FloatArray = NDArray[np.float64]

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csc_array, hstack, identity
 
-from .model import FluxModel
+from ..flux_model import FluxModel
 from .tie_break import Level, lexicographic_levels
 
 FloatArray = NDArray[np.float64]

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..records.runtime import LEVELS
 from .panels import Bars, Drawing, Panel, colour_of
-from .runtime import LEVELS
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -1,0 +1,1 @@
+"""Figures of cultures, learning and studies, as panels for paper and browser."""

@@ -1,0 +1,1 @@
+"""Linear programs: their standard form, simplex engines, and the bases that answer many at once."""
