@@ -1,16 +1,14 @@
 """Simple ways to run a community, which learned policies must beat."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..batched import Arrays
+from .batched_culture import BatchedCulture
 from .scaling import interpolate
-
-if TYPE_CHECKING:
-    from .environment import DynamicFBAVectorEnv
 
 FloatArray = NDArray[np.float64]
 
@@ -33,7 +31,7 @@ class OpenLoopPolicy:
         ``(A, n_knots)``: bounds of all learning agents, as in ``answer_space``; ``(A, 1)`` for constant ones.
     """
 
-    def __init__(self, environment: "DynamicFBAVectorEnv", knots: FloatArray) -> None:
+    def __init__(self, environment: BatchedCulture, knots: FloatArray) -> None:
         self.names, self.alone = environment.agents, environment.alone
         self.scaling, self.seen = environment.scaling, environment.seen
         self.decisions, self.frame_skip = environment.decisions, environment.frame_skip
@@ -59,7 +57,7 @@ class OpenLoopPolicy:
 class BestConstantPolicy:
     """Constant bounds, searched for when they are first asked for; ``idle`` names an agent that forces nothing."""
 
-    def __init__(self, environment: "DynamicFBAVectorEnv", idle: str | None = None) -> None:
+    def __init__(self, environment: BatchedCulture, idle: str | None = None) -> None:
         self.environment, self.idle = environment, idle
         self._policy: OpenLoopPolicy | None = None
 
@@ -74,7 +72,7 @@ class BestConstantPolicy:
         return self._policy.act(observation, masks=masks, generator=generator)
 
 
-def community_baselines(environment: "DynamicFBAVectorEnv") -> dict[str, Any]:
+def community_baselines(environment: BatchedCulture) -> dict[str, Any]:
     """Return the baselines by name.
 
     ``greedy`` forces nothing. ``constant`` holds the best constant bounds, alike for agents that are alike.
@@ -94,7 +92,7 @@ def community_baselines(environment: "DynamicFBAVectorEnv") -> dict[str, Any]:
     return found
 
 
-def alike_agents(environment: "DynamicFBAVectorEnv") -> list[list[str]]:
+def alike_agents(environment: BatchedCulture) -> list[list[str]]:
     """Return the learning agents in groups of the same model, start, kinetics and actions."""
     groups: dict[Any, list[str]] = {}
     for position, agent in enumerate(environment.case.agents):
@@ -105,7 +103,7 @@ def alike_agents(environment: "DynamicFBAVectorEnv") -> list[list[str]]:
     return list(groups.values())
 
 
-def agent_rows(environment: "DynamicFBAVectorEnv") -> dict[str, NDArray[np.int64]]:
+def agent_rows(environment: BatchedCulture) -> dict[str, NDArray[np.int64]]:
     """Return the rows of the answers (A, knots) that belong to each learning agent."""
     rows: dict[str, NDArray[np.int64]] = {}
     begin = 0
@@ -116,7 +114,7 @@ def agent_rows(environment: "DynamicFBAVectorEnv") -> dict[str, NDArray[np.int64
     return rows
 
 
-def best_constants(environment: "DynamicFBAVectorEnv") -> FloatArray:
+def best_constants(environment: BatchedCulture) -> FloatArray:
     """Return the constant bounds (A,) with the largest mean return that a fixed search finds.
 
     A single number is searched on a grid. Several are drawn at random first, and then changed one after the other;
@@ -129,7 +127,7 @@ def best_constants(environment: "DynamicFBAVectorEnv") -> FloatArray:
     return environment.community.constants
 
 
-def _search(environment: "DynamicFBAVectorEnv") -> FloatArray:
+def _search(environment: BatchedCulture) -> FloatArray:
     answered = environment.answered
     low, high = environment.scaling.low[answered], environment.scaling.high[answered]
     rows = agent_rows(environment)

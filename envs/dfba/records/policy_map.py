@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..batched_culture import BatchedCulture
 from .run_records import Episode
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from ..environment import DynamicFBAVectorEnv
 
 FloatArray = NDArray[np.float64]
 
@@ -24,7 +23,7 @@ MARGIN = 1.1
 MOST_AGENTS = 6
 
 
-def policy_map(environment: "DynamicFBAVectorEnv", policy: Any, episode: Episode) -> "pd.DataFrame":
+def policy_map(environment: BatchedCulture, policy: Any, episode: Episode) -> "pd.DataFrame":
     """Return a row per agent, action, moment and point of a grid over the two species that change most.
 
     All else that the agent observes, the time too, is what it was at that moment of the episode, which ``others`` says;
@@ -64,7 +63,7 @@ def axes_of(states: FloatArray, observed: NDArray[np.int64], n_agents: int) -> t
 
 
 def slice_of(
-    environment: "DynamicFBAVectorEnv",
+    environment: BatchedCulture,
     policy: Any,
     agent: str,
     states: FloatArray,
@@ -105,9 +104,7 @@ def slice_of(
     ]
 
 
-def actions_at(
-    environment: "DynamicFBAVectorEnv", policy: Any, agent: str, states: FloatArray, elapsed: int
-) -> FloatArray:
+def actions_at(environment: BatchedCulture, policy: Any, agent: str, states: FloatArray, elapsed: int) -> FloatArray:
     """Return the bounds (n, a) that an agent sets in states (n, S) after ``elapsed`` decisions."""
     elapsed = min(elapsed, environment.decisions - 1)
     left = np.full(len(states), environment.decisions - elapsed)

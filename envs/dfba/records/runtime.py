@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..batched_culture import BatchedCulture
+
 if TYPE_CHECKING:
     import pandas as pd
-
-    from ..environment import DynamicFBAVectorEnv
 
 MOST_SECONDS = 0.5
 MOST_DECISIONS = 200
@@ -53,7 +53,7 @@ def timed_programs(groups: Sequence[Any], calls: list[tuple[float, int]]) -> Ite
 
 
 def measure_runtime(
-    environment: "DynamicFBAVectorEnv",
+    environment: BatchedCulture,
     policy: Any,
     batches: "pd.DataFrame",
     *,
@@ -104,7 +104,7 @@ def measure_runtime(
 
 
 def play_timed(
-    environment: "DynamicFBAVectorEnv", policy: Any, solved: list[tuple[float, int]], seconds: float
+    environment: BatchedCulture, policy: Any, solved: list[tuple[float, int]], seconds: float
 ) -> tuple[list[float], list[float]]:
     """Play with the policy; return the seconds of its calls and of the decisions, the first of which warms up."""
     acted: list[float] = []
