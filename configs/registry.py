@@ -15,6 +15,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "perturbation": "bioppo.envs.perturbation.config.PerturbationConfig",
         "dfba": "bioppo.envs.dfba.config.DynamicFBAConfig",
         "reprogramming": "bioppo.envs.reprogramming.config.ReprogrammingConfig",
+        "reprogramming_krumsiek11": "bioppo.envs.reprogramming.krumsiek_config.KrumsiekConfig",
         "gymnasium": "bioppo.envs.gymnasium.config.GymnasiumConfig",
     },
     "algo": {

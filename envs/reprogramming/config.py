@@ -49,6 +49,11 @@ class ReprogrammingConfig(EnvConfig):
                 f"data_split.val={self.data_split.val}: with test={self.data_split.test} no cell is left to train on, "
                 "so lower one of them."
             )
+        if self.data.kind == "krumsiek11":
+            raise OptionError(
+                "data.kind=krumsiek11: its states are continuous and need no table, so choose "
+                "env=reprogramming_krumsiek11."
+            )
         for key in ("h5ad", "table", "oracle"):
             if self.data.kind == key and getattr(self.data, key) is None:
                 raise OptionError(f"data.{key}=null: data.kind={key} needs a file, so give data.{key}=FILE.")
