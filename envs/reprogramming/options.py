@@ -72,7 +72,7 @@ class ImputeOptions(Options):
     method: str = option(
         "knn", "knn: mean over nearest cells; balanced: each cell is neighbour of few", choices=("knn", "balanced")
     )
-    k: int | None = option(None, "other cells in the mean; null: 2.5 % of all, 1 % of a landscape's", minimum=1)
+    k: int | None = option(None, "other cells in the mean; null: 2.5 % of all, 1 % of a landscape's; 0: none", minimum=0)
     n_pcs: int = option(50, "principal components in which cells are near", minimum=1)
     use_existing: bool = option(False, "take the file's layer imputed_count instead")
 

@@ -1,0 +1,209 @@
+"""Prepare cells: filter, hold out, choose genes, normalise, smooth and scale.
+
+Cells are held out before anything is fitted, so that expression of a held-out cell changes nothing that training
+sees; ``data_split.before_imputation=false`` lets all cells take part, as the thesis project does.
+"""
+
+import warnings
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from ... import UserError
+from .components import draw, fit_components
+from .config import ReprogrammingConfig
+from .correlation import correlated_regulators
+from .data import TRAIN, BoolArray, Cells, FloatArray, Prepared, StrArray
+from .filters import filter_cells, filter_genes, noted, take_genes, totals
+from .imputation import impute
+from .sources.loading import CORRELATION, add_regulators, measured_factors
+from .splits import check_types, split_cells
+from .variable_genes import choose_genes, plain_variances, residual_variances
+
+SIZE = 1e4
+"""Sum of every cell's normalised counts."""
+
+COMPONENTS = 50
+"""Principal components at least, where there are as many."""
+
+NEIGHBOUR_SHARE = 0.025
+"""Neighbours that expression is smoothed over where no number is given, as a share of all cells."""
+
+ROWS_AT_ONCE = 2_000
+
+
+def run(cells: Any, config: ReprogrammingConfig) -> Prepared:
+    """Return prepared cells, with a line of log per step.
+
+    Parameters
+    ----------
+    cells
+        :class:`Cells`, or an AnnData object that is checked as a file would be.
+
+    Raises
+    ------
+    UserError
+        If filters leave too little, or a type keeps fewer than three training cells.
+    """
+    if not isinstance(cells, Cells):
+        from .sources.h5ad import convert
+
+        cells = add_regulators(convert(cells, config), config)
+    options, parts = config.data, config.data_split
+    if options.kind == "landscape":
+        check_types(options.drop_types, cells.clusters, "data.drop_types")
+    cells = filter_cells(cells, options)
+    check_types(parts.holdout_types, cells.clusters, "data_split.holdout_types")
+    split = split_cells(cells.cluster_of_cell, cells.clusters, val=parts.val, test=parts.test, seed=parts.seed)
+    train = split == TRAIN
+    fitted = train if parts.before_imputation else np.ones_like(train)
+    counts = ", ".join(f"{np.sum(split == part)} {what}" for part, what in enumerate(("train", "validation", "test")))
+    moment = "before anything is fitted" if parts.before_imputation else "after all cells took part in what is fitted"
+    cells = noted(cells, f"split (seed {parts.seed}): {counts} cells, {moment}")
+    cells = filter_genes(cells, fitted, options)
+    factors = _factors(cells, config)
+    cells = choose_variable(cells, fitted, factors, config)
+    lognorm = normalise(cells)
+    step = "logarithms, not normalised again" if cells.log_normalised else f"size factors to {SIZE:g}, log1p"
+    log = [*cells.log, f"{step}: {lognorm.shape[0]} x {lognorm.shape[1]}"]
+    components = fit_components(lognorm, fitted, _n_components(config))
+    pcs = components.project(lognorm)
+    log.append(f"principal components of {int(fitted.sum())} cells: {pcs.shape[0]} x {pcs.shape[1]}")
+    imputed, line = smooth(cells, lognorm, pcs, fitted, config)
+    log.append(line)
+    regulators = (
+        correlated_regulators(lognorm, fitted, cells.genes, [name for name in factors if name in cells.genes])
+        if options.grn == CORRELATION and options.kind != "landscape"
+        else among(cells.regulators, cells.genes)
+    )
+    edges = sum(map(len, regulators.values()))
+    weak = ", WEAK: guessed from correlations alone" if options.grn == CORRELATION else ""
+    log.append(f"network: {len(regulators)} targets, {edges} candidate edges{weak}")
+    embedding, line = embed(cells, pcs, fitted, config)
+    log.append(line)
+    return Prepared(
+        lognorm=lognorm,
+        imputed=imputed,
+        features=standardise(imputed, train),
+        pcs=pcs,
+        cells=cells.cells,
+        genes=cells.genes,
+        cluster_of_cell=cells.cluster_of_cell,
+        clusters=cells.clusters,
+        embedding=embedding,
+        split=split,
+        regulators=regulators,
+        log=(*log, f"z-scores by {int(train.sum())} training cells: {imputed.shape[0]} x {imputed.shape[1]}"),
+    )
+
+
+def _factors(cells: Cells, config: ReprogrammingConfig) -> list[str]:
+    """Return the transcription factors of the network, or of the list where it is guessed."""
+    if config.data.grn == CORRELATION and config.data.kind != "landscape":
+        return measured_factors(cells.genes, config)
+    return sorted({factor for members in cells.regulators.values() for factor in members})
+
+
+def choose_variable(cells: Cells, rows: BoolArray, factors: list[str], config: ReprogrammingConfig) -> Cells:
+    """Return cells with their most variable genes, and with transcription factors on top where these are kept."""
+    options = config.data
+    if options.n_genes >= len(cells.genes):
+        return noted(cells, f"data.n_genes={options.n_genes}: all {len(cells.genes)} genes are kept")
+    forced = np.isin(cells.genes, factors) & options.keep_tfs
+    variance = plain_variances(cells.X, rows) if cells.log_normalised else residual_variances(cells.X, rows)
+    what = "of logarithms" if cells.log_normalised else "of Pearson residuals"
+    return take_genes(
+        cells,
+        choose_genes(variance, options.n_genes, forced),
+        f"largest variance {what} in {int(rows.sum())} cells, {int(forced.sum())} transcription factors kept",
+    )
+
+
+def normalise(cells: Cells) -> FloatArray:
+    """Return log1p of counts that sum to 10,000 per cell over the chosen genes (n, G), float64.
+
+    Logarithms are returned as they are, and a cell without counts stays 0.
+    """
+    lognorm = np.empty(cells.X.shape)
+    scale = None if cells.log_normalised else SIZE / np.maximum(totals(cells.X), 1e-12)
+    for start in range(0, len(lognorm), ROWS_AT_ONCE):
+        rows = slice(start, start + ROWS_AT_ONCE)
+        part = cells.X[rows]
+        lognorm[rows] = part.toarray() if sparse.issparse(part) else part
+        if scale is not None:
+            lognorm[rows] *= scale[rows, None]
+            np.log1p(lognorm[rows], out=lognorm[rows])
+    return lognorm
+
+
+def smooth(
+    cells: Cells, lognorm: FloatArray, pcs: FloatArray, reference: BoolArray, config: ReprogrammingConfig
+) -> tuple[FloatArray, str]:
+    """Return smoothed expression (n, G) and what was done."""
+    options = config.impute
+    if options.use_existing:
+        if cells.imputed is None:
+            raise UserError("impute.use_existing=true: the cells bring no smoothed expression, so set it to false.")
+        shape = f"{cells.imputed.shape[0]} x {cells.imputed.shape[1]}"
+        return np.asarray(cells.imputed, dtype=np.float64), f"smoothed expression of the file: {shape}"
+    k = max(1, int(NEIGHBOUR_SHARE * len(lognorm))) if options.k is None else options.k
+    if k > (most := int(reference.sum()) - 1):
+        warnings.warn(
+            f"impute.k={k}: each cell has {most} others to be averaged with, which are all taken.", stacklevel=2
+        )
+        k = most
+    near = pcs[:, : options.n_pcs]
+    imputed = impute(lognorm, near, k, reference=reference, method=options.method)
+    method = "nearest" if options.method == "knn" else "nearest, balanced"
+    return imputed, (
+        f"mean over each cell and its {k} {method} of {int(reference.sum())} cells in {near.shape[1]} components: "
+        f"{imputed.shape[0]} x {imputed.shape[1]}"
+    )
+
+
+def standardise(values: FloatArray, train: BoolArray) -> np.ndarray:
+    """Return z-scores (n, G), float32, by mean and population deviation of training cells; deviation 0 counts as 1."""
+    places = np.flatnonzero(train)
+    mean, deviation = np.empty(values.shape[1]), np.empty(values.shape[1])
+    for start in range(0, values.shape[1], 500):
+        columns = slice(start, start + 500)
+        part = values[places, columns]
+        mean[columns], deviation[columns] = part.mean(axis=0), part.std(axis=0)
+    # Means of equal numbers differ from them by rounding, and that is no deviation.
+    deviation[deviation <= 1e-12 * np.maximum(np.abs(mean), 1.0)] = 1.0
+    scaled = np.empty(values.shape, dtype=np.float32)
+    for start in range(0, len(values), ROWS_AT_ONCE):
+        rows = slice(start, start + ROWS_AT_ONCE)
+        scaled[rows] = (values[rows] - mean) / deviation
+    return scaled
+
+
+def among(regulators: dict[str, list[str]], genes: StrArray) -> dict[str, list[str]]:
+    """Return regulators among some genes of targets among them, no gene among its own."""
+    there = set(genes.tolist())
+    found = {
+        target: [name for name in sorted(set(members)) if name in there and name != target]
+        for target, members in sorted(regulators.items())
+        if target in there
+    }
+    return {target: members for target, members in found.items() if members}
+
+
+def embed(cells: Cells, pcs: FloatArray, train: BoolArray, config: ReprogrammingConfig) -> tuple[FloatArray, str]:
+    """Return the drawing (n, d) that is stored or asked for, and what was done."""
+    kind = config.table.embedding or "stored"
+    if kind == "stored":
+        if cells.embedding is not None:
+            stored = np.asarray(cells.embedding, dtype=np.float64)
+            return stored, f"drawing as stored: {stored.shape[0]} x {stored.shape[1]}"
+        kind = "pca2"
+    drawing = draw(kind, pcs, train, n_pcs=config.impute.n_pcs, seed=config.data_split.seed)
+    return drawing, f"drawing by {kind}: {drawing.shape[0]} x {drawing.shape[1]}"
+
+
+def _n_components(config: ReprogrammingConfig) -> int:
+    """Return how many components some option asks for."""
+    texts = (str(config.table.embedding), str(config.table.snap))
+    asked = [int(text.removeprefix("pca")) for text in texts if text.removeprefix("pca").isdigit()]
+    return max(COMPONENTS, config.impute.n_pcs, config.task.features, *asked)
