@@ -70,6 +70,23 @@ class Transition:
     info: dict[str, np.ndarray]
 
 
+@dataclass(frozen=True)
+class Demonstrations:
+    """What a planner would do.
+
+    Attributes
+    ----------
+    observations
+        (n, ...).
+    masks, best
+        (n, n_actions) bool: the actions that are allowed, and those of them that are best.
+    """
+
+    observations: Arrays
+    masks: np.ndarray
+    best: np.ndarray
+
+
 class BatchedEnv(VectorEnv[Any, Any, Any]):
     """Seeding, same-step automatic resets, counting and saving, once for all environments.
 
@@ -165,6 +182,21 @@ class BatchedEnv(VectorEnv[Any, Any, Any]):
         """
         del answers
         raise UserError(f"{type(self).__name__} cannot be answered at once: choose an algorithm that acts in it.")
+
+    def network(self, name: str, options: dict[str, Any]) -> tuple[type[Any], dict[str, Any]]:
+        """Return the class of a policy of the environment's own, for stable-baselines3, and its keywords."""
+        del options
+        raise UserError(f"algo.policy={name}: {type(self).__name__} has no networks of its own, so set mlp.")
+
+    def demonstrate(self, count: int, generator: np.random.Generator) -> Demonstrations:
+        """Return ``count`` observations with the actions that are best there."""
+        del count, generator
+        raise UserError(f"{type(self).__name__} does not know the best actions: set algo.warm_start=none.")
+
+    def without_revisits(self, policy: Any) -> Any:
+        """Return a policy that acts as another does, but avoids what leads where the episode has been."""
+        del policy
+        raise UserError(f"{type(self).__name__} cannot tell where an action leads: set algo.decode=plain.")
 
     def idle_action(self) -> Arrays:
         """Return the action that leaves the simulator to itself: of one copy, or by agent in a community."""

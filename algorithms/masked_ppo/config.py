@@ -1,6 +1,7 @@
 """Options of PPO with masks; the defaults are sb3-contrib's."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from ...configs.option import AlgorithmConfig, check_sizes, option
 
@@ -14,8 +15,22 @@ class MaskedPPOConfig(AlgorithmConfig):
     learning_rate: float = option(3e-4, "Adam's step size", above=0)
     schedule: str = option(
         "constant",
-        "learning rate over the budget: constant, linear to zero, or cosine to 1e-6",
-        choices=("constant", "linear", "cosine"),
+        "learning rate over the budget: constant, linear to zero, cosine to 1e-6, or late: linear to 1e-6 at its end",
+        choices=("constant", "linear", "cosine", "late"),
+    )
+    schedule_start: float = option(0.6, "schedule=late: share of the budget after which it falls", minimum=0, below=1)
+    policy: str = option("mlp", "network: mlp, or one that the environment has, such as afterstate in reprogramming")
+    policy_options: dict[str, Any] = option({}, "options of such a network")
+    optimizer: str = option("adam", "adam, or adamw with weight_decay", choices=("adam", "adamw"))
+    weight_decay: float = option(0.0, "optimizer=adamw: decay of parameters", minimum=0)
+    reward_scale: float = option(1.0, "factor on rewards, for training alone", above=0)
+    warm_start: str = option("none", "bc: imitate the environment's planner before training", choices=("none", "bc"))
+    warm_start_steps: int = option(1_000, "warm_start=bc: gradient steps", minimum=1)
+    warm_start_batch: int = option(4_096, "warm_start=bc: observations per gradient step", minimum=1)
+    decode: str = option(
+        "plain",
+        "plain, or no_revisit: in evaluations, avoid actions that lead where the episode has been",
+        choices=("plain", "no_revisit"),
     )
     n_steps: int = option(2048, "steps of every copy per update", minimum=1)
     batch_size: int = option(64, "transitions per gradient step", minimum=2)

@@ -4,17 +4,21 @@ from typing import Any
 
 import gymnasium
 import numpy as np
+import torch
 from gymnasium.spaces import Box
 from gymnasium.spaces.utils import flatdim
 from sb3_contrib import MaskablePPO
 from stable_baselines3.common.utils import set_random_seed
+from stable_baselines3.common.vec_env import VecEnv
 
 from ... import UserError
 from ...envs.batched import BatchedEnv
 from ...envs.stable_baselines_adapter import StableBaselinesAdapter, refuse_several_agents
 from ..ppo.learner import ACTIVATIONS, learning_rate_schedule
+from ..ppo.rollouts import ScaledRewards
 from ..stable_baselines import StableBaselinesLearner, check_rollout, normalized
 from .config import MaskedPPOConfig
+from .imitation import imitate
 from .policies import MaskedActorCritic
 
 
@@ -35,15 +39,17 @@ def build_masked_ppo(
         raise UserError(f"algo=masked_ppo needs discrete actions, and these are {space}: choose algo=ppo.")
     check_rollout(environment, n_steps=config.n_steps, batch_size=config.batch_size)
     set_random_seed(seed)
+    policy, keywords = network(config, environment)
+    adapter: VecEnv = StableBaselinesAdapter(environment)
     model = MaskablePPO(
-        MaskedActorCritic,
+        policy,
         normalized(
-            StableBaselinesAdapter(environment),
+            adapter if config.reward_scale == 1.0 else ScaledRewards(adapter, config.reward_scale),
             observation=config.normalize_observation,
             reward=config.normalize_reward,
             gamma=config.gamma,
         ),
-        learning_rate=learning_rate_schedule(config.learning_rate, config.schedule),
+        learning_rate=learning_rate_schedule(config.learning_rate, config.schedule, start=config.schedule_start),
         n_steps=config.n_steps,
         batch_size=config.batch_size,
         n_epochs=config.n_epochs,
@@ -55,14 +61,51 @@ def build_masked_ppo(
         vf_coef=config.vf_coef,
         max_grad_norm=config.max_grad_norm,
         target_kl=config.target_kl,
-        policy_kwargs={"net_arch": list(config.hidden_sizes), "activation_fn": ACTIVATIONS[config.activation]},
+        policy_kwargs=keywords,
         device=device,
     )
     if config.zero_last_layer:
         model.policy.zero_last_layer()  # type: ignore[operator]
-    learner = StableBaselinesLearner(model)  # begins the episodes, without which there are no masks
+    learner = MaskedLearner(model, config, environment)  # begins the episodes, without which there are no masks
     check_masks(environment.action_masks(), space, environment)
+    if config.warm_start == "bc":
+        imitate(model, environment, steps=config.warm_start_steps, batch_size=config.warm_start_batch, seed=seed)
     return learner
+
+
+class MaskedLearner(StableBaselinesLearner):
+    """The algorithm update by update, whose agent may avoid where it has been."""
+
+    def __init__(self, model: MaskablePPO, config: MaskedPPOConfig, environment: BatchedEnv) -> None:
+        super().__init__(model)
+        self.decode, self.environment = config.decode, environment
+
+    def agent(self) -> Any:
+        """Return the policy as it is now; it follows further updates."""
+        policy = super().agent()
+        return policy if self.decode == "plain" else self.environment.without_revisits(policy)
+
+
+def network(config: MaskedPPOConfig, environment: BatchedEnv) -> tuple[type[Any], dict[str, Any]]:
+    """Return the class of the policy and its keywords: perceptrons, or what the environment has."""
+    if config.policy == "mlp":
+        if config.policy_options:
+            raise UserError(
+                f"algo.policy_options={dict(config.policy_options)}: they belong to networks of the environment, so "
+                "set algo.policy, or use algo.hidden_sizes."
+            )
+        policy: type[Any] = MaskedActorCritic
+        keywords = {"net_arch": list(config.hidden_sizes), "activation_fn": ACTIVATIONS[config.activation]}
+    else:
+        if config.zero_last_layer or config.normalize_observation:
+            raise UserError(
+                f"algo.policy={config.policy} takes neither zero_last_layer nor normalize_observation: leave them out."
+            )
+        policy, keywords = environment.network(config.policy, dict(config.policy_options))
+    if config.optimizer == "adamw":
+        adamw = {"eps": 1e-5, "weight_decay": config.weight_decay}
+        keywords |= {"optimizer_class": torch.optim.AdamW, "optimizer_kwargs": adamw}
+    return policy, keywords
 
 
 def check_masks(masks: np.ndarray, space: gymnasium.Space[Any], environment: BatchedEnv) -> None:

@@ -23,7 +23,7 @@ OPTIMIZERS: dict[str, dict[str, Any]] = {
     "adam": {"optimizer_class": torch.optim.Adam},
     "adamw": {"optimizer_class": torch.optim.AdamW, "optimizer_kwargs": {"fused": True}},
 }
-COSINE_END = 1e-6
+DECAY_END = 1e-6
 
 
 def build_ppo(config: PPOConfig, environment: AnyVectorEnv, *, seed: int, device: str) -> StableBaselinesLearner:
@@ -139,12 +139,17 @@ def rollout_keywords(config: PPOConfig, environment: AnyVectorEnv) -> dict[str, 
     }
 
 
-def learning_rate_schedule(initial: float, kind: str) -> float | Callable[[float], float]:
-    """Return the learning rate as a function of the share of the budget that remains, or the constant itself."""
+def learning_rate_schedule(initial: float, kind: str, *, start: float = 0.0) -> float | Callable[[float], float]:
+    """Return the learning rate as a function of the share of the budget that remains, or the constant itself.
+
+    ``late`` holds it until the share ``start`` of the budget is spent.
+    """
+    if kind == "late":
+        return lambda remaining: DECAY_END + (initial - DECAY_END) * min(1.0, remaining / (1.0 - start))
     if kind == "linear":
         return lambda remaining: initial * remaining
     if kind == "cosine":
-        return lambda remaining: COSINE_END + (initial - COSINE_END) * (1.0 + math.cos(math.pi * (1.0 - remaining))) / 2
+        return lambda remaining: DECAY_END + (initial - DECAY_END) * (1.0 + math.cos(math.pi * (1.0 - remaining))) / 2
     return initial
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import torch
 from stable_baselines3.common.buffers import DictRolloutBuffer, RolloutBuffer
-from stable_baselines3.common.vec_env import VecEnvWrapper
+from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 
 EPSILON = 1e-8
 """Added to a standard deviation that divides; stable-baselines3's number."""
@@ -24,6 +24,23 @@ class FiniteEpisodes(VecEnvWrapper):
         for copy in np.flatnonzero(ended).tolist():
             infos[copy]["TimeLimit.truncated"] = False
         return observation, reward, ended, infos
+
+
+class ScaledRewards(VecEnvWrapper):
+    """Multiply rewards by a constant, so that values are of the order of one."""
+
+    def __init__(self, venv: VecEnv, factor: float) -> None:
+        super().__init__(venv)
+        self.factor = np.float32(factor)
+
+    def reset(self) -> Any:
+        """Begin new episodes."""
+        return self.venv.reset()
+
+    def step_wait(self) -> Any:
+        """Return what the wrapped environment does, with scaled rewards."""
+        observation, reward, ended, infos = self.venv.step_wait()
+        return observation, reward * self.factor, ended, infos
 
 
 class ShapedRolloutBuffer(RolloutBuffer):
