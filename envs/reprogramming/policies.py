@@ -51,11 +51,8 @@ class CellView:
 
 
 def component_view(task: ReprogrammingTask, components: int) -> CellView:
-    """Show cells by their first principal components, centred by training cells and over their mean deviation."""
-    values = np.asarray(task.table.pcs[:, :components], dtype=np.float64)
-    training = values[~task.heldout]
-    values = (values - training.mean(axis=0)) / max(float(training.std(axis=0).mean()), 1e-12)
-    return make_view(task, values)
+    """Show cells and centres by their first principal components."""
+    return make_view(task, *task.components(components))
 
 
 def expression_view(task: ReprogrammingTask) -> CellView:
@@ -63,11 +60,8 @@ def expression_view(task: ReprogrammingTask) -> CellView:
     return make_view(task, np.asarray(task.table.features), np.asarray(task.goals.centroid))
 
 
-def make_view(task: ReprogrammingTask, values: FloatArray, centroids: FloatArray | None = None) -> CellView:
-    """Join what is known of cells (n, P) with the table; centres (K, P) are means of goal cells unless given."""
-    if centroids is None:
-        goals = task.goals.is_goal & ~task.heldout[:, None]
-        centroids = (goals.T @ values) / np.maximum(goals.sum(axis=0), 1)[:, None]
+def make_view(task: ReprogrammingTask, values: FloatArray, centroids: FloatArray) -> CellView:
+    """Join what is known of cells (n, P) and centres (K, P) with the table."""
     following, probability = task.table.next, None
     if task.config.dynamics.kind == "stochastic":
         assert task.table.neighbours is not None

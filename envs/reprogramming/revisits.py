@@ -1,0 +1,42 @@
+"""Make any policy avoid the cells of its episode's past."""
+
+from typing import Any
+
+import numpy as np
+
+from ..batched import Arrays
+from .baselines import StateReader
+from .task import ReprogrammingTask
+
+
+class WithoutRevisits:
+    """Act as another policy does, with actions masked that lead where the episode has been, unless all do."""
+
+    uses_masks = True
+    uses_steps = True
+
+    def __init__(self, policy: Any, task: ReprogrammingTask) -> None:
+        self.policy, self.reader = policy, StateReader(task)
+        self.next = task.table.next
+        self.visited = np.zeros((0, task.n_cells), dtype=bool)
+
+    def act(
+        self,
+        observation: Arrays,
+        *,
+        masks: np.ndarray | None,
+        generator: np.random.Generator | None,
+        steps: np.ndarray,
+    ) -> Arrays:
+        """Return actions (num_envs,); episodes at their first step have no past."""
+        assert masks is not None
+        cell, _ = self.reader.read(observation)
+        if len(self.visited) != len(cell):
+            self.visited = np.zeros((len(cell), len(self.next)), dtype=bool)
+        rows = np.arange(len(cell))
+        self.visited[steps == 0] = False
+        self.visited[rows, cell] = True
+        fresh = masks & ~self.visited[rows[:, None], self.next[cell]]
+        allowed = np.where(fresh.any(axis=1, keepdims=True), fresh, masks)
+        actions: Arrays = self.policy.act(observation, masks=allowed, generator=generator)
+        return actions
