@@ -1,6 +1,7 @@
 """Options of the reprogramming environment."""
 
 from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 from ...configs.option import EnvConfig, OptionError, option
 from .options import (
@@ -16,6 +17,7 @@ from .options import (
     check_gain,
     check_number_suffix,
     fill_settings,
+    infer_kind,
 )
 
 
@@ -23,6 +25,8 @@ from .options import (
 class ReprogrammingConfig(EnvConfig):
     """Move a measured cell to a target type by few knock-outs and overexpressions."""
 
+    shorthands: ClassVar[dict[str, str]] = {"obs": "task"}
+    single_options: ClassVar[dict[str, Any]] = {"obs": "dict"}
     _target_: str = option(
         "bioppo.envs.reprogramming.environment.ReprogrammingVectorEnv", "dotted name of the environment's class"
     )
@@ -40,6 +44,7 @@ class ReprogrammingConfig(EnvConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self.data = infer_kind(self.data)
         self.impute, self.table = fill_settings(self.data, self.impute, self.table)
         check_gain(self.table.gain)
         check_number_suffix("table.embedding", self.table.embedding, "pca", ("stored", "umap", "diffmap"))

@@ -12,8 +12,9 @@ class DataOptions(Options):
 
     kind: str = option(
         "landscape",
-        "landscape (twelve embedded blood types, drawn anew), krumsiek11 (eleven genes as equations), h5ad (a file), "
-        "table (a finished transition table) or oracle (a saved object of CellOracle)",
+        "landscape (twelve embedded blood types, drawn anew; with a file given below, the kind of that file), "
+        "krumsiek11 (eleven genes as equations), h5ad (a file), table (a finished transition table) or oracle (a saved "
+        "object of CellOracle)",
         choices=("landscape", "krumsiek11", "h5ad", "table", "oracle"),
     )
     preset: str = option("standard", "kind=landscape: how hard it is", choices=("easy", "standard", "hard"))
@@ -72,7 +73,9 @@ class ImputeOptions(Options):
     method: str = option(
         "knn", "knn: mean over nearest cells; balanced: each cell is neighbour of few", choices=("knn", "balanced")
     )
-    k: int | None = option(None, "other cells in the mean; null: 2.5 % of all, 1 % of a landscape's; 0: none", minimum=0)
+    k: int | None = option(
+        None, "other cells in the mean; null: 2.5 % of all, 1 % of a landscape's; 0: none", minimum=0
+    )
     n_pcs: int = option(50, "principal components in which cells are near", minimum=1)
     use_existing: bool = option(False, "take the file's layer imputed_count instead")
 
@@ -125,7 +128,8 @@ class TableOptions(Options):
     )
     gain: Any = option(
         None,
-        "factor on the move, or auto: a tenth of the drawing's extent on average; null: 1, 1.5 in an easy landscape",
+        "factor on the move, or auto: a tenth of the drawing's extent on average; null: 1, 1.5 in an easy landscape, "
+        "and that of a finished table",
     )
     snap: str = option("emb", "where the nearest cell is looked for: emb (the drawing) or pcaN")
     shift: str = option(
@@ -227,17 +231,25 @@ FILE_SETTINGS: dict[str, Any] = {"neighbors": 200, "embedding": "stored", "gain"
 """What they stand for in all other cells; k stays open, since it depends on how many cells are left."""
 
 
+def infer_kind(data: DataOptions) -> DataOptions:
+    """Return options whose kind is that of the file that is given, where the kind was left at its default."""
+    given = [kind for kind in ("table", "oracle", "h5ad") if getattr(data, kind) is not None]
+    return replace(data, kind=given[0]) if data.kind == "landscape" and given else data
+
+
 def fill_settings(data: DataOptions, impute: ImputeOptions, table: TableOptions) -> tuple[ImputeOptions, TableOptions]:
-    """Return both options with their nulls replaced by what fits the cells."""
+    """Return both options with their nulls replaced by what fits the cells; a finished table keeps its own gain."""
     fitting = MEASURED_SETTINGS[data.preset] if data.kind == "landscape" else FILE_SETTINGS
+    if data.kind == "table":
+        fitting = fitting | {"gain": None}
     given = {name: getattr(table, name) for name in ("neighbors", "embedding", "gain")}
     filled = {name: fitting[name] if value is None else value for name, value in given.items()}
     return replace(impute, k=fitting["k"] if impute.k is None else impute.k), replace(table, **filled)
 
 
 def check_gain(gain: Any) -> None:
-    """Raise OptionError unless a gain is ``auto`` or a positive number."""
-    if gain == "auto":
+    """Raise OptionError unless a gain is ``auto`` or a positive number; None is that of a finished table."""
+    if gain is None or gain == "auto":
         return
     if isinstance(gain, bool) or not isinstance(gain, int | float) or not 0 < gain < float("inf"):
         raise OptionError(f"table.gain={gain}: give a positive number, or auto.")
