@@ -37,6 +37,8 @@ def import_celloracle() -> ModuleType:
     UserError
         If it is not installed.
     """
+    # gimmemotifs, which comes with it, replaces this function by one that does nothing, for the whole process.
+    warn = warnings.warn
     try:
         with _quietly():
             import celloracle
@@ -45,6 +47,8 @@ def import_celloracle() -> ModuleType:
             f"sim.backend=celloracle: the package celloracle cannot be imported ({error}): make an environment of its "
             "own with tests/system/install_celloracle.sh (Python 3.11), or leave sim.backend=builtin."
         ) from error
+    finally:
+        warnings.warn = warn  # type: ignore[assignment]
     if LICENCE not in _told:
         _told.add(LICENCE)
         print(LICENCE, file=sys.stderr)
