@@ -138,6 +138,10 @@ def nearest(name: str, valid: Iterable[str], count: int = 3) -> str:
 class EnvConfig(Options):
     """What every environment's config has."""
 
+    shorthands: ClassVar[dict[str, str]] = {}
+    """Options inside a part that `bioppo.make_env` takes by their own name, and which part that is."""
+    single_options: ClassVar[dict[str, Any]] = {}
+    """What one copy has as a plain Gymnasium environment unless the caller says otherwise."""
     _target_: str = option("", "dotted name of the environment's class")
     name: str = option("", "name of the environment in directories and tables")
     num_envs: int = option(64, "copies stepped together while training", minimum=1)

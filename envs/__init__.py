@@ -31,7 +31,7 @@ def make_env(name: str, *, num_envs: int = 64, seed: int = 0, split: str = "trai
     split
         ``"train"``, ``"validation"`` or ``"test"``.
     **options
-        Fields of the environment's config, as ``bioppo train env=NAME --cfg job`` shows them.
+        Fields of the environment's config, as ``bioppo train env=NAME --cfg job`` shows them, and its shorthands.
 
     Raises
     ------
@@ -39,6 +39,9 @@ def make_env(name: str, *, num_envs: int = 64, seed: int = 0, split: str = "trai
         If the name, an option or a value is not allowed.
     """
     config_class = config_of(name)
+    for key, part in config_class.shorthands.items():
+        if key in options:
+            options[part] = {key: options.pop(key), **options.get(part, {})}
     config = build_options(config_class, {"num_envs": num_envs, **options}, "env")
     environment_class = load(config._target_)
     environment: BatchedEnv = environment_class(config, num_envs=num_envs, seed=seed, split=split)

@@ -19,7 +19,7 @@ def register_ids(names: Iterable[str]) -> None:
 
 def make_single(name: str, **options: Any) -> gymnasium.Env[Any, Any]:
     """Build one copy of an environment as a plain Gymnasium environment."""
-    from . import make_env
+    from . import config_of, make_env
     from .single import SingleEnv
 
-    return SingleEnv(make_env(name, num_envs=1, **options))
+    return SingleEnv(make_env(name, num_envs=1, **config_of(name).single_options | options))
