@@ -19,6 +19,7 @@ from ..ppo.rollouts import ScaledRewards
 from ..stable_baselines import StableBaselinesLearner, check_rollout, normalized
 from .config import MaskedPPOConfig
 from .imitation import imitate
+from .networks import environment_network
 from .policies import MaskedActorCritic
 
 
@@ -87,21 +88,11 @@ class MaskedLearner(StableBaselinesLearner):
 
 
 def network(config: MaskedPPOConfig, environment: BatchedEnv) -> tuple[type[Any], dict[str, Any]]:
-    """Return the class of the policy and its keywords: perceptrons, or what the environment has."""
-    if config.policy == "mlp":
-        if config.policy_options:
-            raise UserError(
-                f"algo.policy_options={dict(config.policy_options)}: they belong to networks of the environment, so "
-                "set algo.policy, or use algo.hidden_sizes."
-            )
-        policy: type[Any] = MaskedActorCritic
-        keywords = {"net_arch": list(config.hidden_sizes), "activation_fn": ACTIVATIONS[config.activation]}
-    else:
-        if config.zero_last_layer or config.normalize_observation:
-            raise UserError(
-                f"algo.policy={config.policy} takes neither zero_last_layer nor normalize_observation: leave them out."
-            )
-        policy, keywords = environment.network(config.policy, dict(config.policy_options))
+    """Return the class of the policy and its keywords."""
+    policy, keywords = environment_network(config, environment) or (
+        MaskedActorCritic,
+        {"net_arch": list(config.hidden_sizes), "activation_fn": ACTIVATIONS[config.activation]},
+    )
     if config.optimizer == "adamw":
         adamw = {"eps": 1e-5, "weight_decay": config.weight_decay}
         keywords |= {"optimizer_class": torch.optim.AdamW, "optimizer_kwargs": adamw}

@@ -1,6 +1,7 @@
 """Options of TRPO-preconditioned PPO."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from ...configs.option import AlgorithmConfig, OptionError, check_sizes, option
 
@@ -97,6 +98,10 @@ class TRPOPPOConfig(AlgorithmConfig):
         "two_phase as the paper's notebooks ran it: target_kl 0, clip_range 0.2, no penalty, a fresh optimizer for "
         "PPO, batch_size 256, and nothing learned after an early stop",
     )
+    policy: str = option(
+        "mlp", "network: mlp, or with use_masking one that the environment has, such as afterstate in reprogramming"
+    )
+    policy_options: dict[str, Any] = option({}, "options of such a network")
     hidden_sizes: list[int] = option(
         [64, 64], "units of each hidden layer, for policy and value function alike; []: both are linear"
     )
@@ -109,6 +114,8 @@ class TRPOPPOConfig(AlgorithmConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_sizes("hidden_sizes", self.hidden_sizes)
+        if self.policy != "mlp" and not self.use_masking:
+            raise OptionError(f"policy={self.policy}: networks of an environment take masks, so set use_masking=true.")
         self._check_target_kl()
         if self.paper_compat_target_kl_zero and self.schedule != "two_phase":
             raise OptionError(

@@ -6,8 +6,9 @@ import torch
 from gymnasium import spaces
 from stable_baselines3.common.utils import set_random_seed
 
-from ...envs.batched import State
+from ...envs.batched import BatchedEnv, State
 from ...envs.stable_baselines_adapter import AnyVectorEnv, StableBaselinesAdapter
+from ..masked_ppo.networks import environment_network
 from ..masked_ppo.policies import MaskedActorCritic
 from ..ppo.learner import ACTIVATIONS
 from ..ppo.policies import ActorCritic
@@ -25,8 +26,9 @@ def build_trpo_ppo(config: TRPOPPOConfig, environment: AnyVectorEnv, *, seed: in
         If masks are asked for and actions are continuous.
     """
     set_random_seed(seed)
+    policy, keywords = network(config, environment)
     model = TRPOPPO(
-        MaskedActorCritic if config.use_masking else ActorCritic,
+        policy,
         normalized(
             StableBaselinesAdapter(environment),
             observation=config.normalize_observation,
@@ -34,28 +36,29 @@ def build_trpo_ppo(config: TRPOPPOConfig, environment: AnyVectorEnv, *, seed: in
             gamma=config.gamma,
         ),
         config,
-        policy_kwargs=policy_keywords(config, environment.single_action_space),
+        policy_kwargs=keywords,
         device=device,
     )
     model.seed = seed
     if config.zero_last_layer:
-        policy: Any = model.policy
-        policy.zero_last_layer()
+        model.policy.zero_last_layer()  # type: ignore[operator]
     return TRPOPPOLearner(model)
 
 
-def policy_keywords(config: TRPOPPOConfig, action_space: spaces.Space[Any]) -> dict[str, Any]:
-    """Return the keywords of the policy's class."""
+def network(config: TRPOPPOConfig, environment: AnyVectorEnv) -> tuple[type[Any], dict[str, Any]]:
+    """Return the class of the policy and its keywords."""
+    # stable-baselines3's epsilon; the fused kernel saves a fifth of an update of small networks.
+    adam = {"optimizer_class": torch.optim.Adam, "optimizer_kwargs": {"eps": 1e-5, "fused": True}}
+    if isinstance(environment, BatchedEnv) and (own := environment_network(config, environment)):
+        return own[0], own[1] | adam
     keywords: dict[str, Any] = {
         "net_arch": list(config.hidden_sizes),
         "activation_fn": ACTIVATIONS[config.activation],
-        # stable-baselines3's epsilon; the fused kernel saves a fifth of an update of small networks.
-        "optimizer_class": torch.optim.Adam,
-        "optimizer_kwargs": {"eps": 1e-5, "fused": True},
+        **adam,
     }
-    if isinstance(action_space, spaces.Box):
+    if isinstance(environment.single_action_space, spaces.Box):
         keywords["log_std_init"] = config.log_std_init
-    return keywords
+    return MaskedActorCritic if config.use_masking else ActorCritic, keywords
 
 
 class TRPOPPOLearner(StableBaselinesLearner):

@@ -199,13 +199,16 @@ class AfterstatePolicy(IndexedActorCritic):
             self.keep("probability", view.probability)
         self.stochastic = view.probability is not None
         self.by_centroid = options.target == "centroid"
-        width = options.hidden_sizes[-1]
-        self.trunk = perceptron([size, *options.hidden_sizes])
-        self.head = nn.Linear(width, 2 * (width if self.by_centroid else n_types))
-        nn.init.zeros_(self.head.weight)
-        nn.init.zeros_(self.head.bias)
+        width, layers = options.hidden_sizes[-1], [size, *options.hidden_sizes]
+        self.trunk = perceptron(layers)
+        self.value_trunk = perceptron(layers) if options.separate_values else None
+        self.head, self.value_head = (nn.Linear(width, width if self.by_centroid else n_types) for _ in range(2))
+        for head in (self.head, self.value_head):
+            nn.init.zeros_(head.weight)
+            nn.init.zeros_(head.bias)
         if self.by_centroid:
-            self.target_network = perceptron([size, *options.hidden_sizes])
+            self.target_network = perceptron(layers)
+            self.value_target_network = perceptron(layers) if options.separate_values else None
         self.kappa = nn.Parameter(torch.tensor(float(options.kappa)))
 
     def logits_and_values(self, cell: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
@@ -220,13 +223,14 @@ class AfterstatePolicy(IndexedActorCritic):
 
     def scores(self) -> tuple[Tensor, Tensor]:
         """Return the score and the value (n, K) of every cell for every target."""
-        hidden = self.head(self.trunk(self.cells))
+        hidden = self.trunk(self.cells)
+        values_of = hidden if self.value_trunk is None else self.value_trunk(self.cells)
+        preference, value = self.head(hidden), self.value_head(values_of)
         if self.by_centroid:
-            preference, value = hidden.chunk(2, dim=1)
-            keys = self.target_network(self.centroids) / hidden.shape[1] ** 0.5
-            preference, value = preference @ keys.T, value @ keys.T
-        else:
-            preference, value = hidden.chunk(2, dim=1)
+            scale = hidden.shape[1] ** -0.5
+            keys = self.target_network(self.centroids) * scale
+            own = self.value_target_network
+            preference, value = preference @ keys.T, value @ (keys if own is None else own(self.centroids) * scale).T
         score: Tensor = GREEDY_SCALE * preference + self.kappa * self.similarity  # type: ignore[operator]
         return score, value.contiguous()
 

@@ -12,6 +12,7 @@ class AfterstateOptions(Options):
     components: int = option(30, "principal components of a cell that the network sees", minimum=1)
     hidden_sizes: list[int] = option([128, 128], "units of each hidden layer; at least one layer")
     kappa: float = option(8.0, "weight of the similarity to the target that learning begins with; it is learned")
+    separate_values: bool = option(False, "values come from a network of their own, as trpo_ppo needs it")
     target: str = option(
         "type",
         "type: numbers of its own for every type; centroid: read from the centre of any type",
