@@ -31,3 +31,8 @@ def put(array: Any, device: str, precision: str | None = None) -> Any:
 def take_back(array: Any) -> np.ndarray[Any, Any]:
     """Return a numpy array of what lies on any device."""
     return array if isinstance(array, np.ndarray) else array.cpu().numpy()
+
+
+def zeros(like: Any, shape: tuple[int, ...]) -> Any:
+    """Return zeros of an array's library, device and precision."""
+    return np.zeros(shape, dtype=like.dtype) if isinstance(like, np.ndarray) else like.new_zeros(shape)

@@ -16,8 +16,9 @@ from ... import UserError
 from .data import BoolArray, FloatArray, IntArray
 
 UNDEFINED = {"zero": 0.0, "celloracle": 1.0}
-NEGLIGIBLE = 1e-24
-"""Variance over mean square below which a vector is constant but for rounding."""
+NEGLIGIBLE = 1e-12
+"""Cells whose squared difference, over that of the cell itself, is below this are the same but for rounding; so is a
+change that is the same for all genes."""
 
 
 def find_neighbours(embedding: FloatArray, K: int, *, plus_one: bool = False) -> IntArray:
@@ -123,24 +124,22 @@ def correlate(xp: Any, x: Any, rows: Any, delta: Any, neighbours: Any, undefined
     Centred and normalised differences to neighbours sum to 0, so the change is centred in its norm alone.
     """
     difference = x[neighbours] - x[rows][:, None]
-    scale = spread(xp, difference)
     difference = difference - difference.mean(-1)[..., None]
     product = delta @ xp.swapaxes(difference, 1, 2)
-    return divide(xp, product, spread(xp, delta), scale, undefined)
+    spread = norm(xp, (difference**2).sum(-1), (x[rows] ** 2).sum(-1)[:, None])
+    square = (delta**2).sum(-1)
+    return divide(xp, product, norm(xp, square - delta.sum(-1) ** 2 / delta.shape[-1], square), spread, undefined)
 
 
-def spread(xp: Any, vectors: Any) -> Any:
-    """Return the norm of vectors (..., G) about their own mean; 0 for those constant but for rounding."""
-    mean = vectors.mean(-1)
-    centred = vectors - mean[..., None]
-    square = (centred * centred).sum(-1)
-    return xp.where(square > NEGLIGIBLE * vectors.shape[-1] * mean**2, xp.sqrt(square), 0.0)
+def norm(xp: Any, square: Any, scale: Any) -> Any:
+    """Return the root of squares, 0 for those that are rounding beside a scale."""
+    return xp.sqrt(xp.where(square > NEGLIGIBLE * scale, square, 0.0))
 
 
 def divide(xp: Any, product: Any, delta_norm: Any, neighbour_norm: Any, undefined: float) -> Any:
     """Return products (b, A, K) over norms (b, A) and (b, K), and a constant where either norm is 0."""
-    norm = delta_norm[..., None] * neighbour_norm[:, None]
-    return xp.where(norm > 0, product / xp.where(norm > 0, norm, 1.0), undefined)
+    both = delta_norm[..., None] * neighbour_norm[:, None]
+    return xp.where(both > 0, product / xp.where(both > 0, both, 1.0), undefined)
 
 
 def softmax(xp: Any, values: Any) -> Any:

@@ -9,12 +9,13 @@ Only transcription factors have rows in W, so all passes but the last are made i
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from ... import UserError
+from . import arrays
 from .data import BoolArray, FloatArray, IntArray, StrArray
 
 MAX_PROPAGATION = 5
@@ -24,50 +25,66 @@ Range = tuple[FloatArray, FloatArray]
 
 @dataclass(frozen=True)
 class Clamps:
-    """Conditions as arrays.
+    """Conditions as arrays: an entry for every gene that a condition clamps.
 
     Attributes
     ----------
-    genes
-        (P,) ascending positions of all perturbed genes.
-    held, values
-        (A, P), or (cells, A, P) where every cell has conditions of its own: which genes a condition clamps, and at
-        what expression.
+    condition, gene, value
+        (M,) which condition clamps which gene at what expression.
+    count
+        A, the number of conditions (of every cell).
+    cell
+        (M,) whose condition it is, where every cell has its own; None where all cells have the same.
     """
 
-    genes: IntArray
-    held: BoolArray
-    values: FloatArray
+    condition: IntArray
+    gene: IntArray
+    value: FloatArray
+    count: int
+    cell: IntArray | None = None
+
+    @property
+    def place(self) -> tuple[Any, Any]:
+        """The first two indices of the clamped entries in an array (cells, A, G)."""
+        return (slice(None) if self.cell is None else self.cell), self.condition
+
+    def changes(self, x: Any) -> Any:
+        """Return d_0 of the clamped entries, (cells, M) or (M,), in expression x (cells, G)."""
+        return self.value - (x[:, self.gene] if self.cell is None else x[self.cell, self.gene])
 
 
 def index_conditions(conditions: Conditions, genes: StrArray) -> Clamps:
     """Return conditions by position, in the order given; UserError for unknown genes and impossible values."""
     position = {name: index for index, name in enumerate(genes.tolist())}
-    for condition in conditions:
-        if unknown := [name for name in condition if name not in position]:
-            raise UserError(
-                f"condition {dict(condition)}: {unknown[0]} is none of the {len(genes)} measured genes, so name one "
-                f"of them, such as {', '.join(genes[:3].tolist())}."
-            )
-        for name, value in condition.items():
-            if not (np.isfinite(value) and value >= 0):
-                raise UserError(f"condition {name}={value}: expression is finite and not negative; 0 knocks out.")
-    perturbed = sorted({position[name] for condition in conditions for name in condition})
-    column = {gene: index for index, gene in enumerate(perturbed)}
-    held = np.zeros((len(conditions), len(perturbed)), dtype=bool)
-    values = np.zeros(held.shape)
+    entries = []
     for row, condition in enumerate(conditions):
         for name, value in condition.items():
-            held[row, column[position[name]]] = True
-            values[row, column[position[name]]] = value
-    return Clamps(np.array(perturbed, dtype=np.int64), held, values)
+            if name not in position:
+                raise UserError(
+                    f"condition {dict(condition)}: {name} is none of the {len(genes)} measured genes, so name one of "
+                    f"them, such as {', '.join(genes[:3].tolist())}."
+                )
+            if not (np.isfinite(value) and value >= 0):
+                raise UserError(f"condition {name}={value}: expression is finite and not negative; 0 knocks out.")
+            entries.append((row, position[name], value))
+    array = np.array(entries, dtype=np.float64).reshape(-1, 3)
+    return Clamps(array[:, 0].astype(np.int64), array[:, 1].astype(np.int64), array[:, 2], len(conditions))
 
 
 def stack_clamps(conditions: Sequence[Conditions], genes: StrArray) -> Clamps:
-    """Return conditions of every cell's own, as many for each cell: arrays (cells, A, P)."""
+    """Return conditions of every cell's own, as many for each cell."""
+    count = len(conditions[0])
     flat = index_conditions([condition for of_cell in conditions for condition in of_cell], genes)
-    shape = (len(conditions), -1, len(flat.genes))
-    return Clamps(flat.genes, flat.held.reshape(shape), flat.values.reshape(shape))
+    return Clamps(flat.condition % count, flat.gene, flat.value, count, flat.condition // count)
+
+
+def of_cells(clamps: Clamps, cells: IntArray) -> Clamps:
+    """Return the conditions of some cells, ascending, which then count from 0."""
+    if clamps.cell is None:
+        return clamps
+    among = np.isin(clamps.cell, cells)
+    cell = np.searchsorted(cells, clamps.cell[among])
+    return Clamps(clamps.condition[among], clamps.gene[among], clamps.value[among], clamps.count, cell)
 
 
 def observed_range(imputed: FloatArray) -> Range:
@@ -151,49 +168,47 @@ def simulate(
     check_expression(x, genes)
     check_network(W, genes, tfs)
     clamps = conditions if isinstance(conditions, Clamps) else index_conditions(conditions, genes)
-    clamps = Clamps(clamps.genes, clamps.held, clamps.values.astype(x.dtype))
+    clamps = replace(clamps, value=clamps.value.astype(x.dtype))
     rows = locate(tfs, genes)
     if cluster_of_cell is None:
         return propagate(np, x, W.astype(x.dtype), rows, clamps, n, clip)
-    delta = np.empty((len(x), clamps.held.shape[-2], x.shape[1]), dtype=x.dtype)
+    delta = np.empty((len(x), clamps.count, x.shape[1]), dtype=x.dtype)
     for cluster in np.unique(cluster_of_cell):
         cells = np.flatnonzero(cluster_of_cell == cluster)
-        own = clamps if clamps.held.ndim == 2 else Clamps(clamps.genes, clamps.held[cells], clamps.values[cells])
-        delta[cells] = propagate(np, x[cells], W[cluster].astype(x.dtype), rows, own, n, clip)
+        delta[cells] = propagate(np, x[cells], W[cluster].astype(x.dtype), rows, of_cells(clamps, cells), n, clip)
     return delta
 
 
-def propagate(xp: Any, x: Any, W: Any, tfs: Any, clamps: Any, n: int, clip: Any = None) -> Any:
+def propagate(xp: Any, x: Any, W: Any, tfs: Any, clamps: Clamps, n: int, clip: Any = None) -> Any:
     """Return `simulate`'s change for cells of one type, unchecked, with the arrays of library ``xp``: numpy or torch."""
-    signal, start, held = propagate_tfs(xp, x, W[:, tfs], tfs, clamps, n)
-    delta = signal @ W
-    perturbed = delta[..., clamps.genes]
-    delta[..., clamps.genes] = xp.where(held, start, perturbed)
+    delta = propagate_tfs(xp, x, W[:, tfs], tfs, clamps, n) @ W
+    hold(xp, delta, clamps.gene, clamps, clamps.changes(x))
     delta = xp.maximum(delta, -x[:, None])
     if clip is not None:
         delta = xp.maximum(xp.minimum(delta, (clip[1] - x)[:, None]), (clip[0] - x)[:, None])
     return delta
 
 
-def propagate_tfs(xp: Any, x: Any, W_tfs: Any, tfs: Any, clamps: Any, n: int) -> tuple[Any, Any, Any]:
-    """Return the change of transcription factors (cells, A, F) that the last pass starts from, d_0 and what it holds.
-
-    d_0 and the mask of held genes are (cells, A, P), over the perturbed genes alone.
-    """
-    start = xp.where(clamps.held, clamps.values - x[:, clamps.genes][:, None], 0.0)
-    held = start != 0
-    # Which columns of `start` are transcription factors, and where among them.
-    among = tfs[None, :] == clamps.genes[:, None]
-    perturbed, position = xp.where(among)
-    signal = xp.zeros_like(xp.broadcast_to(x[:, tfs][:, None], (*start.shape[:-1], len(tfs))))
-    signal[..., position] = start[..., perturbed]
-    tf_start, tf_held = start[..., perturbed], held[..., perturbed]
+def propagate_tfs(xp: Any, x: Any, W_tfs: Any, tfs: Any, clamps: Clamps, n: int) -> Any:
+    """Return the change of transcription factors (cells, A, F) that the last pass starts from."""
+    entry, position = xp.where(clamps.gene[:, None] == tfs)
+    own = None if clamps.cell is None else clamps.cell[entry]
+    of_tfs = Clamps(clamps.condition[entry], clamps.gene[entry], clamps.value[entry], clamps.count, own)
+    start = of_tfs.changes(x)
+    signal = arrays.zeros(x, (len(x), clamps.count, len(tfs)))
+    hold(xp, signal, position, of_tfs, start)
     floor = -x[:, tfs][:, None]
     for _ in range(n - 1):
         signal = signal @ W_tfs
-        signal[..., position] = xp.where(tf_held, tf_start, signal[..., position])
+        hold(xp, signal, position, of_tfs, start)
         signal = xp.maximum(signal, floor)
-    return signal, start, held
+    return signal
+
+
+def hold(xp: Any, change: Any, position: Any, clamps: Clamps, start: Any) -> None:
+    """Set clamped entries of a change (cells, A, ...) to d_0 where that is not 0, at the positions (M,) of their genes."""
+    place = (*clamps.place, position)
+    change[place] = xp.where(start != 0, start, change[place])
 
 
 def simulate_dense(
