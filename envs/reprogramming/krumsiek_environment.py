@@ -1,6 +1,6 @@
 """Reprogram cells of eleven genes whose levels follow equations with noise."""
 
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import gymnasium
 import numpy as np
@@ -11,6 +11,9 @@ from . import planner
 from .data import FloatArray
 from .krumsiek import GENES, STEPS_OF_ACTION, TYPES, action_names, corners, nearest_type, outcome_shares, perturb
 from .krumsiek_config import KrumsiekConfig
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 EPISODES_PER_PAIR = 10
 PLANNED_REPEATS = 40
@@ -170,19 +173,19 @@ class Planned:
 
 
 def measure(trajectories: Trajectories) -> Evaluation:
-    """Return scalars, a row per episode, and a table ``path`` with a row per step."""
+    """Return scalars, a row per episode, and the tables ``paths`` (a row per step) and ``actions`` (uses)."""
     import pandas as pd
 
-    info, names = trajectories.info, np.array(TYPES)
+    info, names, types = trajectories.info, np.array(action_names()), np.array(TYPES)
     steps = pd.DataFrame(
         {
             "episode": trajectories.episode,
             "step": trajectories.step,
             "reward": trajectories.reward,
-            "start_type": names[info["start_type"]],
-            "target_type": names[info["target_type"]],
-            "type": names[info["type"]],
-            "action": np.array(action_names())[info["action"]],
+            "start_type": types[info["start_type"]],
+            "target_type": types[info["target_type"]],
+            "action_name": names[info["action"]],
+            "next_type": types[info["type"]],
             "success": info["success"],
         }
     ).sort_values(["episode", "step"], ignore_index=True)
@@ -190,13 +193,17 @@ def measure(trajectories: Trajectories) -> Evaluation:
     episodes = grouped[["start_type", "target_type", "success"]].last()
     episodes["length"] = grouped["step"].last()
     episodes["episode_return"] = grouped["reward"].sum()
-    successes = episodes[episodes["success"]]
-    scalars = {
-        "success": float(episodes["success"].mean()),
-        "length": float(successes["length"].mean()) if len(successes) else float("nan"),
-        "episode_return": float(episodes["episode_return"].mean()),
-    }
-    return Evaluation(scalars, episodes.reset_index(), {"path": steps})
+    used = np.bincount(info["action"], minlength=len(names))
+    activates = np.arange(len(names)) >= len(GENES)
+    actions = pd.DataFrame({"action": names, "activates": activates, "count": used, "share": used / used.sum()})
+    return Evaluation(_summarise(episodes), episodes.reset_index(), {"paths": steps, "actions": actions})
+
+
+def _summarise(episodes: "pd.DataFrame") -> dict[str, float]:
+    """Return means over episodes; without a success there is no length of one."""
+    scalars = {key: float(episodes[key].mean()) for key in ("success", "episode_return")}
+    won = episodes.loc[episodes["success"], "length"]
+    return scalars | ({"length": float(won.mean())} if len(won) else {})
 
 
 def _read(observation: np.ndarray) -> tuple[FloatArray, np.ndarray]:

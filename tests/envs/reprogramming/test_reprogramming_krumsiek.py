@@ -166,9 +166,9 @@ def test_evaluations_count_out_all_pairs_and_planning_beats_the_rest():
     assert results["plan"].scalars["length"] <= 2.0
     assert results["greedy"].scalars["success"] >= 0.9
     assert results["random"].scalars["success"] <= 0.6
-    path = results["plan"].tables["path"]
+    path = results["plan"].tables["paths"]
     last = path.groupby("episode").last()
-    assert (last["type"] == last["target_type"]).all()
+    assert (last["next_type"] == last["target_type"]).all()
 
 
 def test_the_table_environment_names_the_one_without_table():
