@@ -6,6 +6,7 @@ arrays of all cells by all cells and simulates one action at a time, so it is fo
 """
 
 import contextlib
+import dataclasses
 import io
 import os
 import sys
@@ -48,7 +49,7 @@ def import_celloracle() -> ModuleType:
             "own with tests/system/install_celloracle.sh (Python 3.11), or leave sim.backend=builtin."
         ) from error
     finally:
-        warnings.warn = warn  # type: ignore[assignment]
+        warnings.warn = warn
     if LICENCE not in _told:
         _told.add(LICENCE)
         print(LICENCE, file=sys.stderr)
@@ -61,25 +62,29 @@ def fit(prepared: Prepared, config: ReprogrammingConfig, survivors: Grn | None =
 
     Where ``survivors`` is given, each type's candidates are the regulators with a coefficient in it.
     """
-    rows = np.flatnonzero(prepared.split == TRAIN) if config.grn.fit_on == "train" else np.arange(len(prepared.cells))
     options = config.grn
+    rows = np.flatnonzero(prepared.split == TRAIN) if options.fit_on == "train" else np.arange(len(prepared.cells))
+    candidates = None if survivors is None else [_candidates(survivors, W) for W in survivors.W]
+    whole = options.unit == "whole"
+    if whole and candidates is not None:
+        prepared = dataclasses.replace(prepared, regulators=candidates[0])
     with _quietly():
         oracle = make_oracle(prepared, rows)
-        if survivors is not None:
-            oracle.cluster_specific_TFdict = _candidates(prepared, survivors)
+        if candidates is not None and not whole:
+            oracle.cluster_specific_TFdict = dict(zip(prepared.clusters.tolist(), candidates, strict=True))
         oracle.fit_GRN_for_simulation(
             GRN_unit=options.unit,
             alpha=options.alpha,
-            use_cluster_specific_TFdict=survivors is not None,
+            use_cluster_specific_TFdict=candidates is not None and not whole,
             verbose_level=0,
         )
-    if options.unit == "whole" and survivors is None:
+    if whole:
         matrices = [oracle.coef_matrix]
     else:
         if lacking := [name for name in prepared.clusters.tolist() if name not in oracle.coef_matrix_per_cluster]:
             raise UserError(f"grn.fit_on={options.fit_on}: no cell of type {lacking[0]} is left, so drop the type.")
         matrices = [oracle.coef_matrix_per_cluster[name] for name in prepared.clusters.tolist()]
-    tfs = np.array(sorted({tf for regulators in prepared.regulators.values() for tf in regulators}))
+    tfs = _regulators(prepared) if survivors is None else survivors.tfs
     return grn_of_coefficients(matrices, prepared.genes, tfs)
 
 
@@ -286,16 +291,17 @@ def check_drawing(embedding: FloatArray) -> None:
         )
 
 
-def _candidates(prepared: Prepared, survivors: Grn) -> dict[str, dict[str, list[str]]]:
-    candidates = {}
-    for place, name in enumerate(prepared.clusters.tolist()):
-        kept = survivors.W[min(place, len(survivors.W) - 1)] != 0
-        candidates[name] = {
-            str(gene): survivors.tfs[kept[:, column]].tolist()
-            for column, gene in enumerate(survivors.genes)
-            if kept[:, column].any()
-        }
-    return candidates
+def _candidates(network: Grn, coefficients: FloatArray) -> dict[str, list[str]]:
+    kept = coefficients != 0
+    return {
+        str(gene): network.tfs[kept[:, column]].tolist()
+        for column, gene in enumerate(network.genes)
+        if kept[:, column].any()
+    }
+
+
+def _regulators(prepared: Prepared) -> NDArray[np.str_]:
+    return np.array(sorted({tf for regulators in prepared.regulators.values() for tf in regulators}))
 
 
 @contextlib.contextmanager

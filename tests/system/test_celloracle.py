@@ -151,10 +151,13 @@ def test_training_cells_alone_are_fitted_on(prepared, config):
     assert not np.allclose(fitted.W, celloracle_backend.fit(prepared, config).W)
 
 
-def test_filtered_edges_are_refitted(prepared, config, network):
+@pytest.mark.parametrize("unit", ["cluster", "whole"])
+def test_filtered_edges_are_refitted(prepared, config, unit):
+    options = dataclasses.replace(config, grn=GRNOptions(unit=unit, fit_on="all"))
+    network = celloracle_backend.fit(prepared, options)
     weak = np.abs(network.W) < np.quantile(np.abs(network.W[network.W != 0]), 0.5)
     survivors = dataclasses.replace(network, W=np.where(weak, 0.0, network.W))
-    refitted = celloracle_backend.fit(prepared, config, survivors)
+    refitted = celloracle_backend.fit(prepared, options, survivors)
     assert np.array_equal(refitted.W != 0, survivors.W != 0)
     assert not np.allclose(refitted.W, survivors.W)
 
