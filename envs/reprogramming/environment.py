@@ -7,18 +7,21 @@ import gymnasium
 import numpy as np
 
 from ... import UserError
-from ..batched import ActionError, Arrays, BatchedEnv, State, Transition
+from ..batched import ActionError, Arrays, BatchedEnv, Demonstrations, State, Transition
 from ..counter_streams import CounterStreams
 from ..evaluation import Evaluation, Trajectories
 from .config import ReprogrammingConfig
 from .curriculum import Curriculum
 from .data import FloatArray, IntArray
 from .evaluation import METRICS, horizon_table, measure
+from .figure_tables import figure_tables
 from .observations import make_observer
 from .task import Episodes, ReprogrammingTask, load_task
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from .imitation import Demonstrator
 
 PAIR, GATE, STEPS = 0, 1, 2
 """Places of an episode's random numbers in its stream; those of its steps go on without end."""
@@ -80,6 +83,7 @@ class ReprogrammingVectorEnv(BatchedEnv):
         longest = max(task.schedule.horizons) if self._staged else config.task.horizon_train
         self.horizon: int = longest if self.training else config.task.horizon
         self.episodes: Episodes | None = None
+        self.demonstrator: Demonstrator | None = None
         if self.training:
             gates = len(task.pairs_by_distance[1]) - 1 if config.curriculum.kind == "bfs_gated" else 0
             self.curriculum = Curriculum(config.curriculum, task.schedule, gates)
@@ -199,15 +203,35 @@ class ReprogrammingVectorEnv(BatchedEnv):
         return measure(self.task, trajectories, self.horizon)
 
     def inspect(self, agent: Any, evaluation: Evaluation) -> "dict[str, pd.DataFrame]":
-        """Return ``horizons``: the agent on both held-out splits, within the horizon and within 36 steps."""
-        del evaluation
-        return {"horizons": horizon_table(self, agent)}
+        """Return ``horizons``, the agent on both held-out splits within the horizon and 36 steps, and what is drawn."""
+        horizons = horizon_table(self, agent, episodes=len(evaluation.episodes))
+        return {"horizons": horizons} | figure_tables(self.task, evaluation.episodes)
 
     def baselines(self) -> dict[str, Any]:
         """Return greedy policies and planners."""
         from .baselines import environment_baselines
 
         return environment_baselines(self.task)
+
+    def network(self, name: str, options: dict[str, Any]) -> tuple[type[Any], dict[str, Any]]:
+        """Return a network that reads cells by index: afterstate, embedding or pca; with its keywords."""
+        from .policies import network_of
+
+        return network_of(self.task, name, options)
+
+    def demonstrate(self, count: int, generator: np.random.Generator) -> Demonstrations:
+        """Return training cells and targets with the first steps of their shortest ways."""
+        from .imitation import Demonstrator
+
+        if self.demonstrator is None:
+            self.demonstrator = Demonstrator(self.task)
+        return self.demonstrator.draw(count, generator)
+
+    def without_revisits(self, policy: Any) -> Any:
+        """Return a policy that acts as another does, but avoids the cells of its episode's past."""
+        from .revisits import WithoutRevisits
+
+        return WithoutRevisits(policy, self.task)
 
     def training_scalars(self) -> dict[str, float]:
         """Return the statistics since the last call, with the phase of the curriculum, counted from 1."""
@@ -230,8 +254,6 @@ class ReprogrammingVectorEnv(BatchedEnv):
         saved = super().get_state() | {"keys": self.streams.keys.copy(), "episode": self.streams.episode.copy()}
         if self.training:
             saved["recent"] = self._recent.copy()
-        if self.persistent is not None:
-            saved["clamp_sets"] = self.persistent.sets.copy()
         return saved
 
     def set_state(self, state: State) -> None:
@@ -241,10 +263,6 @@ class ReprogrammingVectorEnv(BatchedEnv):
         self.streams.episode = np.array(state["episode"], dtype=np.uint64)
         if self.training:
             self._recent = np.array(state["recent"], dtype=bool)
-        if self.persistent is not None and "clamps" in self.state:
-            # Sets of clamps are numbered as they turn up, which another environment may have made them do earlier.
-            numbers = self.persistent.number(np.array(state["clamp_sets"], dtype=bool))
-            self.state["clamps"] = numbers[self.state["clamps"]]
 
     def _make_generators(self, seed: int | list[int]) -> list[np.random.Generator]:
         generators = super()._make_generators(seed)
@@ -253,10 +271,10 @@ class ReprogrammingVectorEnv(BatchedEnv):
         return generators
 
     def _make_state(self) -> None:
-        names = ["cell", "start", "target", *(["limit"] if self.training else [])]
-        names += ["clamps"] if self.persistent is not None else []
-        for key in names:
+        for key in ("cell", "start", "target", *(["limit"] if self.training else [])):
             self.state[key] = np.zeros(self.num_envs, dtype=np.int64)
+        if self.persistent is not None:
+            self.state["clamps"] = self.persistent.free(self.num_envs)
 
     def _log_episodes(self, ended: np.ndarray) -> None:
         super()._log_episodes(ended)
@@ -291,13 +309,16 @@ class ReprogrammingVectorEnv(BatchedEnv):
     def _move(self, cell: IntArray, actions: IntArray) -> IntArray:
         """Return the cells that are reached; persistent clamps are changed."""
         if self.persistent is not None:
-            self.state["clamps"] = self.persistent.apply(self.state["clamps"], actions)
-            return self.persistent.move(cell, self.state["clamps"], self.task.blocked(training=self.training))
+            self.state["clamps"], allowed = self.persistent.apply(self.state["clamps"], actions)
+            blocked = self.task.blocked(training=self.training)
+            reached = self.persistent.move(cell, self.state["clamps"], blocked)
+            return np.where(allowed, reached, cell)
         uniform = None
         if self.dynamics.draws:
             place = STEPS + self.state["elapsed_steps"] * self._draws_per_step
             uniform = self.streams.uniform(self._copies, place, self.dynamics.draws)
-        return self.dynamics.move(cell, actions, uniform)
+        reached = self.dynamics.move(cell, actions, uniform)
+        return reached
 
     @property
     def _staged(self) -> bool:
