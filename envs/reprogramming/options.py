@@ -232,9 +232,9 @@ FILE_SETTINGS: dict[str, Any] = {"neighbors": 200, "embedding": "stored", "gain"
 
 
 def infer_kind(data: DataOptions) -> DataOptions:
-    """Return options whose kind is that of the file that is given, where the kind was left at its default."""
+    """Return options whose kind is that of the file that is given; an ``h5ad`` may be given beside the others."""
     given = [kind for kind in ("table", "oracle", "h5ad") if getattr(data, kind) is not None]
-    return replace(data, kind=given[0]) if data.kind == "landscape" and given else data
+    return replace(data, kind=given[0]) if data.kind in ("landscape", "h5ad") and given else data
 
 
 def fill_settings(data: DataOptions, impute: ImputeOptions, table: TableOptions) -> tuple[ImputeOptions, TableOptions]:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...datasets.cache import cache_directory
+from ...datasets.download import remove
 from .config import ReprogrammingConfig
 from .data import Table
 from .table_file import DamagedFileError, load, replacing
@@ -122,3 +123,9 @@ def find_table(key: str) -> Table | None:
         warnings.warn(f"{error} It is built again.", stacklevel=2)
         return None
     return table if table.meta.get("key") == key else None
+
+
+def clear_tables() -> dict[str, int]:
+    """Remove all tables and moves that were kept, and return the bytes they took."""
+    folder = room()
+    return {ROOM: remove(folder)} if folder is not None and folder.is_dir() else {}
