@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from ... import UserError
 from .flux_model import FluxModel
+from .solvers.basis import PROOF
+from .solvers.basis_cache import UNKNOWN
 from .solvers.form_solver import Answers, FormSolver, LinearProgramError
 from .solvers.standard_form import FloatArray, build_form
 from .solvers.tie_break import TIE_BREAKS
@@ -17,8 +19,9 @@ SOLVERS = ("auto", "cache", "highs", "glpk")
 UNBOUNDED = 1e30
 """Stands for an infinite bound, which would make 0 times it not a number; solvers take 1e20 for infinite."""
 TIED = 1e-7
-MOST_PROOFS = 200
-SMALLER, LEAST_FACTOR = 1.0 - 1e-9, 1e-9
+MOST_PROOFS = 50
+SMALLER, FASTER = 1e-9, 8.0
+"""Share by which a factor falls where rounding hides the proof that it is too large, and how that share grows."""
 NEGLIGIBLE = 1e-12
 
 
@@ -166,52 +169,93 @@ class LinearProgram:
         missed = np.maximum(demanded - met, 0.0).sum(axis=1) / (demanded.sum() or 1.0)
         return self._solution(answers), np.where(answers.feasible, missed, np.nan)
 
-    def action_factor(
-        self, lower: FloatArray, upper: FloatArray, forced: NDArray[np.bool_], *, last: NDArray[np.intp] | None = None
-    ) -> FloatArray:
-        """Return the largest common factor of forced secretions that is feasible, ``(K,)``, in [0, 1].
+    def action_factor(self, lower: FloatArray, upper: FloatArray, forced: NDArray[np.bool_]) -> FloatArray:
+        """Return the largest common factor of forced secretions that is feasible, ``(K,)``; see `clip_actions`."""
+        return self.clip_actions(lower, upper, forced)[1]
 
-        ``max theta`` with ``v_r >= theta l_r`` for every positive lower bound that ``forced`` ``(K, n_varying)`` marks.
-        NaN where the program is infeasible without them too.
+    def clip_actions(
+        self,
+        lower: FloatArray,
+        upper: FloatArray,
+        forced: NDArray[np.bool_],
+        *,
+        least: FloatArray | None = None,
+        proofs: NDArray[np.intp] | None = None,
+        all_fluxes: bool = False,
+    ) -> tuple[Solution, FloatArray]:
+        """Return the optima with forced secretions lowered as little as it takes, and their common factors ``(K,)``.
 
-        A proof of infeasibility is linear in theta; where it vanishes is the next, smaller candidate, and the first
-        feasible one is the largest.
+        The factor is ``max theta`` in [0, 1] with ``v_r >= max(theta l_r, least_r)`` for every positive lower bound
+        that ``forced`` ``(K, n_varying)`` marks; ``least``, of the same shape, is 0 unless given. It is NaN where the
+        program is infeasible without them too. ``proofs`` is ``basis`` of a solution that found every copy infeasible.
+
+        A proof of infeasibility is concave and, in pieces, linear in theta; the next, smaller candidate is where the
+        first tangent of a known proof vanishes, and the first feasible one is the largest.
         """
         lower, upper = self._checked(lower, upper)
         forced = forced & (lower > 0.0)
-        factor = np.ones(len(lower))
-        pending = np.arange(len(lower))
-        for _ in range(MOST_PROOFS):
-            scaled = np.where(forced[pending], factor[pending, None] * lower[pending], lower[pending])
-            answers = self._main.solve(scaled, upper[pending], last=None if last is None else last[pending])
-            last = None
-            pending = pending[~answers.feasible]
+        least = np.where(forced, 0.0 if least is None else least, lower)
+        room = np.divide(upper, lower, out=np.ones_like(lower), where=forced & (lower > upper))
+        factor: FloatArray = np.clip(room.min(axis=1, initial=1.0), 0.0, 1.0)
+        count = len(lower)
+        pending = np.arange(count)
+        found = Answers(
+            np.full(count, UNKNOWN, dtype=np.intp),
+            np.zeros(count, dtype=bool),
+            np.zeros((count, self._main.form.reported_of_columns.shape[0])),
+            np.zeros((count, len(self.model.reactions))) if all_fluxes else None,
+        )
+        places = proofs
+        for number in range(MOST_PROOFS):
+            if places is None:
+                scaled = np.where(
+                    forced[pending],
+                    scaled_bounds(factor[pending], lower[pending], least[pending], upper[pending]),
+                    lower[pending],
+                )
+                answers = self._main.solve(scaled, upper[pending], all_fluxes=all_fluxes)
+                found.put(pending, answers)
+                places = answers.place[~answers.feasible]
+                pending = pending[~answers.feasible]
+            if len(pending):
+                factor[pending] = self._next_factors(
+                    lower[pending], upper[pending], forced[pending], least[pending], factor[pending], places, number
+                )
+                pending = pending[~np.isnan(factor[pending])]
             if not len(pending):
-                return factor
-            places = answers.place[~answers.feasible]
-            for copy, place in zip(pending.tolist(), places.tolist(), strict=True):
-                factor[copy] = self._next_factor(lower[copy], upper[copy], forced[copy], factor[copy], place)
-            pending = pending[~np.isnan(factor[pending])]
+                return self._solution(found), factor
+            places = None
         raise LinearProgramError("No common factor of forced secretions was found", lower[pending], upper[pending])
 
-    def _next_factor(
-        self, lower: FloatArray, upper: FloatArray, forced: NDArray[np.bool_], factor: float, place: int
-    ) -> float:
-        """Return where a proof that ``factor`` is too large ends, NaN where it holds without the forced secretions."""
-        if factor == 0.0:
-            return float("nan")
-        none = np.where(forced, 0.0, lower)
-        ray = self._main.cache.rays[-2 - place] if place <= -2 else None
-        if ray is None:
-            ray = self._main.prove(np.where(forced, factor * lower, lower), upper)
-        if ray is None:
-            return factor * SMALLER if factor > LEAST_FACTOR else 0.0
-        ends = self._main.form.bound_inputs(np.stack([none, np.where(forced, lower, none)]), np.stack([upper, upper]))
-        without, whole = (ends @ ray.row).tolist()
-        if without <= 0.0 or whole >= without:
-            return 0.0
-        smaller = without / (without - whole)
-        return float(smaller if smaller < factor else factor * SMALLER)
+    def _next_factors(
+        self,
+        lower: FloatArray,
+        upper: FloatArray,
+        forced: NDArray[np.bool_],
+        least: FloatArray,
+        factor: FloatArray,
+        places: NDArray[np.intp],
+        number: int,
+    ) -> FloatArray:
+        """Return where proofs that ``factor`` (R,) is too large end, NaN where one holds at 0 too.
+
+        ``number`` counts the calls; the more, the further a factor falls that no proof lowers.
+        """
+        moving = forced & (factor[:, None] * lower > least)
+        begin, end = np.where(moving, 0.0, least), np.where(moving, lower, least)
+        form, rays = self._main.form, self._main.cache.ray_rows
+        without, whole = (form.bound_inputs(bounds, upper) for bounds in (begin, end))
+        crossed = np.any(~forced & (lower > upper), axis=1) | np.any(forced & (least > upper), axis=1)
+        following = zeros_of_proofs(without @ rays, whole @ rays, factor)
+        for copy in np.flatnonzero((places > -2) & ~crossed).tolist():
+            tried = scaled_bounds(factor[copy : copy + 1], lower[[copy]], least[[copy]], upper[[copy]])[0]
+            ray = self._main.prove(np.where(forced[copy], tried, lower[copy]), upper[copy])
+            if ray is not None:
+                row = ray.row[:, None]
+                following[copy] = zeros_of_proofs(without[[copy]] @ row, whole[[copy]] @ row, factor[[copy]])[0]
+        fallen = factor * max(1.0 - SMALLER * FASTER**number, 0.0)
+        following = np.where(following < factor, following, fallen)
+        return np.where(crossed | (factor == 0.0), np.nan, following)
 
     def blocking_bounds(self, lower: FloatArray, upper: FloatArray) -> list[tuple[str, float]]:
         """Return the reactions whose bounds ``(n_varying,)`` together leave nothing feasible, and those bounds.
@@ -250,3 +294,16 @@ class LinearProgram:
         if lower.shape != expected or upper.shape != expected:
             raise ValueError(f"bounds of shape {lower.shape} and {upper.shape} for {len(self.varying)} reactions")
         return np.maximum(lower, -UNBOUNDED), np.minimum(upper, UNBOUNDED)
+
+
+def scaled_bounds(factor: FloatArray, lower: FloatArray, least: FloatArray, upper: FloatArray) -> FloatArray:
+    """Return ``factor`` (R,) times lower bounds (R, V), at most ``upper`` but at least ``least``."""
+    return np.maximum(np.minimum(factor[:, None] * lower, upper), least)
+
+
+def zeros_of_proofs(without: FloatArray, whole: FloatArray, factor: FloatArray) -> FloatArray:
+    """Return the least of ``factor`` (R,) and where proofs, lines from ``without`` to ``whole`` (R, P), become 0."""
+    start = np.maximum(without, 0.0)
+    zeros = np.divide(start, start - whole, out=np.ones_like(whole), where=whole < -PROOF)
+    least: FloatArray = np.minimum(zeros.min(axis=1, initial=1.0), factor)
+    return least

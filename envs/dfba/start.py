@@ -1,7 +1,6 @@
 """Whether the microbes of a case can live and grow where they start, and what they lack if not."""
 
 import warnings
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +8,6 @@ from numpy.typing import NDArray
 from ... import UserError
 from .community import Community
 from .culture.model_groups import ModelGroup
-from .culture.repairs import maintained_reactions, relaxed_model
 from .linear_program import LinearProgram
 
 FloatArray = NDArray[np.float64]
@@ -61,25 +59,21 @@ def _warn_of_inner_actions(community: Community) -> None:
 def _explain(group: ModelGroup, lower: FloatArray) -> str:
     """Return which forced fluxes cannot be met at the start, and by how much."""
     name = group.model.name
-    maintained = maintained_reactions(group.model, group.varying)
-    if maintained:
-        model = relaxed_model(group.model, maintained)
-        count, missing = len(group.model.reactions), len(model.reactions) - 1
-        model_program = LinearProgram(
-            replace(model, objective=missing), varying=group.varying, tracked=[], tie_break="vertex", solver="highs"
+    program = group.program
+    maintained = list(program.maintenance)
+    solution, _ = program.relax_maintenance(lower[None], group.upper[None], all_fluxes=True)
+    if maintained and solution.feasible[0] and solution.fluxes is not None:
+        demanded = group.model.lower[maintained]
+        lacking = demanded - solution.fluxes[0, maintained]
+        short = [
+            f"{group.model.reactions[reaction]} is at least {least:g} and lacks {lack:.3g}"
+            for reaction, least, lack in zip(maintained, demanded, lacking, strict=True)
+            if lack > GROWS
+        ]
+        return (
+            f"the model {name} has no flux at the start: {', '.join(short)} mmol/gDW/h; raise initial "
+            "concentrations of what it takes up, or lower the bound in edits."
         )
-        solution = model_program.solve(lower[None], group.upper[None], all_fluxes=True)
-        if solution.feasible[0] and solution.fluxes is not None:
-            short = [
-                f"{group.model.reactions[reaction]} is at least {group.model.lower[reaction]:g} and lacks "
-                f"{solution.fluxes[0, count + number]:.3g}"
-                for number, reaction in enumerate(maintained)
-                if solution.fluxes[0, count + number] > GROWS
-            ]
-            return (
-                f"the model {name} has no flux at the start: {', '.join(short)} mmol/gDW/h; raise initial "
-                "concentrations of what it takes up, or lower the bound in edits."
-            )
     return f"the model {name} has no flux at the start, whatever it takes up: check its bounds."
 
 

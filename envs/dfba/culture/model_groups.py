@@ -122,7 +122,7 @@ class ModelGroup:
             report_ties=options.report_ties,
         )
         self.all_fluxes = options.record_fluxes
-        self.repairs = Repairs(self.model, self.varying, exchanges, self.program, options)
+        self.repairs = Repairs(self.program, options)
         self.n_agents = n_agents
         self._uppers: dict[int, FloatArray] = {}
 
@@ -201,7 +201,7 @@ class ModelGroup:
         """Put into ``fluxes`` what applies to the programs ``wrong`` without a solution."""
         shape = fluxes.growth.shape
         forced = [(place, floor.reshape(-1)[wrong]) for place, floor in floors]
-        repair = self.repairs.repair(lower[wrong], self.upper, forced)
+        repair = self.repairs.repair(lower[wrong], self.upper, forced, fluxes.basis.reshape(-1)[wrong])
         place = np.unravel_index(wrong, shape)
         fluxes.growth, fluxes.exchange = fluxes.growth.copy(), fluxes.exchange.copy()
         fluxes.growth[place], fluxes.exchange[place] = repair.growth, repair.exchange

@@ -55,6 +55,12 @@ class Answers:
     outputs: FloatArray
     fluxes: FloatArray | None
 
+    def put(self, copies: NDArray[np.intp], part: "Answers") -> None:
+        """Write the answers of some copies."""
+        self.place[copies], self.feasible[copies], self.outputs[copies] = part.place, part.feasible, part.outputs
+        if self.fluxes is not None and part.fluxes is not None:
+            self.fluxes[copies] = part.fluxes
+
 
 class FormSolver:
     """Answers of one standard form; see :class:`..linear_program.LinearProgram` for the options."""

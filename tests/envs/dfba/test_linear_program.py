@@ -165,6 +165,17 @@ def test_several_forced_secretions_share_one_factor() -> None:
     assert np.array_equal(nothing.feasible, found)
 
 
+def test_floors_are_cut_to_upper_bounds_and_keep_what_must_stay() -> None:
+    engine = starch("cache")
+    lower, upper = starch_bounds(np.array([5.0, 5.0, 5.0, 5.0, 0.4]), np.array([3.0, 150.0, 3.0, 3.0, 1e-8]))
+    upper[2, 2] = 0.3
+    least = np.where([False, False, True], np.array([0.1, 0.0, 0.0, 0.6, 0.0])[:, None], lower)
+    solution, factor = engine.clip_actions(lower, upper, np.tile([False, False, True], (5, 1)), least=least)
+    np.testing.assert_allclose(factor, [0.15, 0.003, 0.1, np.nan, np.nan], rtol=1e-9)
+    np.testing.assert_allclose(solution.exchange[:, 2], [0.45, 0.45, 0.3, 0.0, 0.0], atol=1e-9)
+    assert np.array_equal(solution.feasible, ~np.isnan(factor))
+
+
 def test_all_fluxes_balance_and_agree() -> None:
     data = stored("e_coli_core")
     for solver in ("cache", "glpk"):
