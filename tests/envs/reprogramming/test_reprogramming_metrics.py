@@ -8,10 +8,11 @@ import pytest
 
 from bioppo import UserError
 from bioppo.algorithms.baselines.random import RandomPolicy
+from bioppo.cli.sweeper import read_reference
 from bioppo.envs.evaluation import Trajectories
 from bioppo.envs.reprogramming.baselines import LookAheadPolicy, ShortestPathPolicy
 from bioppo.envs.reprogramming.environment import ReprogrammingVectorEnv
-from bioppo.envs.reprogramming.evaluation import SCALARS, horizon_table, measure, name_bins
+from bioppo.envs.reprogramming.evaluation import METRICS, SCALARS, horizon_table, measure, name_bins
 from bioppo.envs.reprogramming.metrics import (
     activation_fraction,
     count_revisits,
@@ -184,6 +185,11 @@ def test_a_longer_horizon_is_kept_to_by_a_script(golden_task: ReprogrammingTask)
     assert found.episodes["length"].max() == 5
     with pytest.raises(UserError, match="split=train"):
         evaluate(greedy, golden_task, "train")
+
+
+def test_numbers_of_the_thesis_project_stand_in_our_columns() -> None:
+    rows = read_reference("reprogramming_bannink2025")["rows"]
+    assert {key for row in rows for key in row} - {"variant"} <= {metric.name for metric in METRICS}
 
 
 def test_bins_of_shortest_lengths_have_names() -> None:
