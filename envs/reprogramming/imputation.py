@@ -9,7 +9,7 @@ from .data import BoolArray, FloatArray, IntArray
 SIGHT, MAX_IN_DEGREE = 8, 4
 """Balanced neighbours: how many times k candidates are looked at, and how many times k a cell may be chosen."""
 
-CELLS_AT_ONCE = 1_000
+CELLS_AT_ONCE = 500
 """Cells whose distances to all others are in memory at once."""
 
 

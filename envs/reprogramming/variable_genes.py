@@ -10,7 +10,7 @@ from .data import BoolArray, FloatArray, IntArray
 THETA = 100.0
 """Overdispersion of counts: the variance of mean m is m + m^2 / theta."""
 
-VALUES_AT_ONCE = 20_000_000
+VALUES_AT_ONCE = 5_000_000
 """Values that are dense in memory at once."""
 
 
