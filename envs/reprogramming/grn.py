@@ -85,9 +85,9 @@ def fit_filtered(
 ) -> Grn:
     """Return `fit` on those candidates alone that bagged fits support, type by type.
 
-    Each of 20 ridges sees a bootstrap of the cells, four fifths of every target's candidates, and regulators in z-scores
-    within the type. An edge stays where, over the ridges that saw it, the p-value of a t-test against 0 is at most
-    ``max_p_value`` and the mean coefficient at least ``min_coef_abs`` in size, and among those are kept the
+    Each of 20 ridges sees a bootstrap of the cells, four fifths of every target's candidates, and regulators in
+    z-scores within the type. An edge stays where, over the ridges that saw it, the p-value of a t-test against 0 is at
+    most ``max_p_value`` and the mean coefficient at least ``min_coef_abs`` in size, and among those are kept the
     ``max_edges`` largest. Parameters and errors are otherwise those of `fit`.
     """
     mask = candidate_mask(candidates, genes, tfs)
@@ -126,12 +126,13 @@ def _groups(
     """Return the cells that each network is fitted on."""
     if unit not in ("cluster", "whole"):
         raise UserError(f"grn.unit={unit}: choose cluster or whole.")
-    fitted = np.arange(len(cluster_of_cell)) if rows is None else np.asarray(rows)
-    fitted = np.flatnonzero(fitted) if fitted.dtype == bool else fitted
+    chosen = np.arange(len(cluster_of_cell)) if rows is None else np.asarray(rows)
+    fitted: IntArray = np.flatnonzero(chosen) if chosen.dtype == bool else chosen.astype(np.int64)
     count = len(clusters) if clusters is not None else int(np.max(cluster_of_cell, initial=-1)) + 1
     names = clusters if clusters is not None else np.arange(count).astype(str)
+    groups: list[IntArray] = [fitted]
     if unit == "whole":
-        groups, names = [fitted], np.array(["all"])
+        names = np.array(["all"])
     else:
         groups = [fitted[cluster_of_cell[fitted] == cluster] for cluster in range(count)]
     sizes = np.array([len(group) for group in groups])
@@ -186,7 +187,7 @@ def solve(gram: FloatArray, cross: FloatArray, mask: BoolArray, alpha: float) ->
 def bagged_edges(
     x: FloatArray, tfs: IntArray, mask: BoolArray, alpha: float, generator: np.random.Generator
 ) -> tuple[FloatArray, FloatArray]:
-    """Return the mean coefficient and the p-value (F, G) of every edge over the ridges that saw it; NaN where none did."""
+    """Return mean coefficients and p-values (F, G) of edges over the ridges that saw them; NaN where none did."""
     from scipy.stats import t as student
 
     deviation = x[:, tfs].std(axis=0)

@@ -100,7 +100,7 @@ class Simulator:
         self._network: tuple[int, Any] | None = None
 
     def moves(self, cells: IntArray, *, clamps: Clamps | None = None, top_q: int = 0) -> Moves:
-        """Return the moves of cells of one type (b,) under all actions, or under ``clamps``, the same or one's own each.
+        """Return the moves of cells of one type (b,) under all actions, or under ``clamps``.
 
         Raises
         ------
@@ -129,7 +129,10 @@ class Simulator:
                     self.x, cells[rows], near.rows(rows), network, self.tfs, own, self.n, self.clip, self.undefined
                 )
             parts.append(self._finish(cells[rows], rho, size, top_q))
-        return Moves(*(None if part[0] is None else np.concatenate(part) for part in zip(*parts, strict=True)))
+        shift, size, best, probability = zip(*parts, strict=True)
+        if not top_q:
+            return Moves(np.concatenate(shift), np.concatenate(size))
+        return Moves(*(np.concatenate(part) for part in (shift, size, best, probability)))
 
     def _place(self, clamps: Clamps) -> Clamps:
         """Return clamps on the device."""

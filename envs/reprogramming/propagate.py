@@ -16,7 +16,7 @@ import numpy as np
 
 from ... import UserError
 from . import arrays
-from .data import BoolArray, FloatArray, IntArray, StrArray
+from .data import FloatArray, IntArray, StrArray
 
 MAX_PROPAGATION = 5
 Conditions = Sequence[Mapping[str, float]]
@@ -111,7 +111,8 @@ def check_expression(x: FloatArray, genes: StrArray) -> None:
         if bad.any():
             cell, gene = np.argwhere(bad)[0]
             raise UserError(
-                f"expression: {int(bad.sum())} values are {what}, that of {genes[gene]} in cell {cell} first, so {remedy}."
+                f"expression: {int(bad.sum())} values are {what}, that of {genes[gene]} in cell {cell} first, so "
+                f"{remedy}."
             )
 
 
@@ -171,7 +172,8 @@ def simulate(
     clamps = replace(clamps, value=clamps.value.astype(x.dtype))
     rows = locate(tfs, genes)
     if cluster_of_cell is None:
-        return propagate(np, x, W.astype(x.dtype), rows, clamps, n, clip)
+        changed: FloatArray = propagate(np, x, W.astype(x.dtype), rows, clamps, n, clip)
+        return changed
     delta = np.empty((len(x), clamps.count, x.shape[1]), dtype=x.dtype)
     for cluster in np.unique(cluster_of_cell):
         cells = np.flatnonzero(cluster_of_cell == cluster)
@@ -180,7 +182,7 @@ def simulate(
 
 
 def propagate(xp: Any, x: Any, W: Any, tfs: Any, clamps: Clamps, n: int, clip: Any = None) -> Any:
-    """Return `simulate`'s change for cells of one type, unchecked, with the arrays of library ``xp``: numpy or torch."""
+    """Return `simulate`'s change for cells of one type, unchecked, with arrays of library ``xp``: numpy or torch."""
     delta = propagate_tfs(xp, x, W[:, tfs], tfs, clamps, n) @ W
     hold(xp, delta, clamps.gene, clamps, clamps.changes(x))
     delta = xp.maximum(delta, -x[:, None])
@@ -206,7 +208,7 @@ def propagate_tfs(xp: Any, x: Any, W_tfs: Any, tfs: Any, clamps: Clamps, n: int)
 
 
 def hold(xp: Any, change: Any, position: Any, clamps: Clamps, start: Any) -> None:
-    """Set clamped entries of a change (cells, A, ...) to d_0 where that is not 0, at the positions (M,) of their genes."""
+    """Set clamped entries of a change (cells, A, ...), at positions (M,) of their genes, to d_0 where it is not 0."""
     place = (*clamps.place, position)
     change[place] = xp.where(start != 0, start, change[place])
 

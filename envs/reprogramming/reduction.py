@@ -139,13 +139,13 @@ def correlate_reduced(
     extra = clamp_extra(square, total, own, near, signal, network, clamps, lower, upper)
     sums = Sums(np.concatenate([signal, extra], axis=2) @ near.project(x.dtype), square, total)
     at_risk = find_genes_at_risk(signal, network, lower, upper)
-    for row in np.flatnonzero(at_risk.any(axis=1)):
+    for row in np.flatnonzero(at_risk.any(axis=1)).tolist():
         genes = np.flatnonzero(at_risk[row])
         limits = lower[row, genes], None if upper is None else upper[row, genes]
         add_bounds(sums, row, x, own[row], near.neighbours[row], signal[row], network, clamps, genes, limits)
     sums.product[...] -= total[..., None].astype(x.dtype) * near.mean[:, None].astype(x.dtype)
     lost = square - total**2 / G < CANCELLED[x.dtype] * linear_square
-    for row in np.flatnonzero(lost.any(axis=1)):
+    for row in np.flatnonzero(lost.any(axis=1)).tolist():
         delta = propagate(np, own[row][None], network.W, tfs, of_cells(clamps, np.array([row])), n, clip)[0, lost[row]]
         square[row, lost[row]] = (delta.astype(np.float64) ** 2).sum(axis=1)
         total[row, lost[row]] = delta.sum(axis=1, dtype=np.float64)
