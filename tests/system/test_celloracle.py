@@ -16,11 +16,19 @@ from bioppo.envs.reprogramming.config import ReprogrammingConfig
 from bioppo.envs.reprogramming.data import Actions, Prepared
 from bioppo.envs.reprogramming.grn import fit
 from bioppo.envs.reprogramming.moves import Simulator
-from bioppo.envs.reprogramming.options import DataOptions, GRNOptions, TableOptions
+from bioppo.envs.reprogramming.options import (
+    DataOptions,
+    DynamicsOptions,
+    GRNOptions,
+    ImputeOptions,
+    SimOptions,
+    TableOptions,
+)
 from bioppo.envs.reprogramming.preprocess import run
 from bioppo.envs.reprogramming.project import find_neighbours, shift, snap
 from bioppo.envs.reprogramming.propagate import observed_range, simulate
 from bioppo.envs.reprogramming.sources.oracle import prepare_options, read_oracle
+from bioppo.envs.reprogramming.table import load_table
 
 pytestmark = [pytest.mark.celloracle, pytest.mark.filterwarnings("ignore")]
 
@@ -317,6 +325,61 @@ def test_an_oracle_without_network_or_smoothing_is_refused(prepared, config, tmp
     oracle.to_hdf5(str(path))
     with pytest.raises(UserError, match=r"call knn_imputation\(\)"):
         read_oracle(oracle_config(path, allow_pickle=True))
+
+
+@pytest.fixture(scope="module")
+def h5ad(prepared, tmp_path_factory):
+    """The golden cells as a user's file, with its network beside it."""
+    import anndata
+    import pandas as pd
+
+    folder = tmp_path_factory.mktemp("h5ad")
+    clusters = prepared.clusters[prepared.cluster_of_cell]
+    cells = anndata.AnnData(
+        prepared.lognorm,
+        obs=pd.DataFrame({"celltype": clusters}, index=prepared.cells),
+        var=pd.DataFrame(index=prepared.genes),
+    )
+    cells.obsm["X_umap"] = prepared.embedding
+    cells.layers["imputed_count"] = prepared.imputed
+    cells.write_h5ad(folder / "cells.h5ad")
+    (folder / "network.json").write_text(json.dumps(prepared.regulators))
+    return folder
+
+
+def file_options(folder):
+    return DataOptions(
+        kind="h5ad",
+        h5ad=str(folder / "cells.h5ad"),
+        grn=str(folder / "network.json"),
+        values="lognorm",
+        min_cells_per_gene=0,
+        min_genes_per_cell=0,
+    )
+
+
+@pytest.mark.parametrize("source", ["h5ad", "oracle"])
+@pytest.mark.parametrize("unit", ["cluster", "whole"])
+def test_tables_of_both_backends_are_the_same(h5ad, saved, source, unit):
+    data = file_options(h5ad) if source == "h5ad" else oracle_config(saved, allow_pickle=True).data
+    tables = {}
+    for backend in ("builtin", "celloracle"):
+        config = ReprogrammingConfig(
+            data=data,
+            impute=ImputeOptions(use_existing=True),
+            grn=GRNOptions(unit=unit),
+            sim=SimOptions(backend=backend, oe_limit="clip"),
+            table=TableOptions(neighbors=NEIGHBOURS, precision="float64", gain=1.5),
+            dynamics=DynamicsOptions(kind="stochastic"),
+        )
+        tables[backend] = load_table(config)
+    builtin, other = tables["builtin"], tables["celloracle"]
+    assert builtin.actions.names.tolist() == other.actions.names.tolist()
+    assert len(np.unique(builtin.next)) > 20
+    np.testing.assert_allclose(other.shift, builtin.shift, rtol=0, atol=1e-6)
+    assert np.array_equal(other.next, builtin.next)
+    np.testing.assert_allclose(other.probability, builtin.probability, rtol=0, atol=2e-3)
+    assert (other.neighbours == builtin.neighbours).mean() > 0.99
 
 
 def test_the_global_stream_of_numpy_is_left_alone(prepared, network, actions, config, neighbours):
