@@ -1,6 +1,6 @@
 """Move measured cells to a target type, one perturbation after the other."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import gymnasium
@@ -233,6 +233,12 @@ class ReprogrammingVectorEnv(BatchedEnv):
 
         return WithoutRevisits(policy, self.task)
 
+    def consult(self, agent: Any, question: Mapping[str, str]) -> "tuple[str, pd.DataFrame]":
+        """Return which perturbations an agent would bring the cell ``start`` to the type ``target`` with."""
+        from .consultation import consult
+
+        return consult(self, agent, question)
+
     def training_scalars(self) -> dict[str, float]:
         """Return the statistics since the last call, with the phase of the curriculum, counted from 1."""
         scalars = super().training_scalars()
@@ -273,6 +279,8 @@ class ReprogrammingVectorEnv(BatchedEnv):
     def _make_state(self) -> None:
         for key in ("cell", "start", "target", *(["limit"] if self.training else [])):
             self.state[key] = np.zeros(self.num_envs, dtype=np.int64)
+        if self.training and self.config.curriculum.kind == "bfs_gated":
+            self.state["gated"] = np.zeros(self.num_envs, dtype=bool)
         if self.persistent is not None:
             self.state["clamps"] = self.persistent.free(self.num_envs)
 
@@ -284,21 +292,23 @@ class ReprogrammingVectorEnv(BatchedEnv):
     def _draw(self, copies: np.ndarray) -> tuple[IntArray, IntArray]:
         uniform = self.streams.uniform(copies, PAIR, 2)
         if self.config.curriculum.kind == "bfs_gated":
-            pair = self._draw_gated(uniform)
+            gated = uniform[:, GATE] >= self.config.curriculum.full_share
+            self.state["gated"][copies] = gated
+            pair = self._draw_gated(uniform[:, PAIR], gated)
         else:
             kinds = self.task.schedule.targets
             pairs = self.task.pairs(kinds[self.phase if self._staged else -1], self.phase_horizon)
             pair = pairs[(uniform[:, PAIR] * len(pairs)).astype(np.int64)]
         return pair // self.task.n_types, pair % self.task.n_types
 
-    def _draw_gated(self, uniform: FloatArray) -> IntArray:
+    def _draw_gated(self, uniform: FloatArray, gated: np.ndarray) -> IntArray:
         near, counts = self.task.pairs_by_distance
         everything = self.task.pairs(self.task.schedule.targets[-1], self.phase_horizon)
         # Where no pair is as near as the first gate, the nearest ones are drawn from.
         open_pairs = counts[min(self.curriculum.gate(self.phase), len(counts) - 1)] or counts[counts > 0][0]
-        gated = near[(uniform[:, PAIR] * open_pairs).astype(np.int64)]
-        free = everything[(uniform[:, PAIR] * len(everything)).astype(np.int64)]
-        return np.where(uniform[:, GATE] < self.config.curriculum.full_share, free, gated)
+        inside = near[(uniform * open_pairs).astype(np.int64)]
+        free = everything[(uniform * len(everything)).astype(np.int64)]
+        return np.asarray(np.where(gated, inside, free))
 
     def _count_out(self, copies: np.ndarray) -> tuple[IntArray, IntArray]:
         assert self.episodes is not None
@@ -311,8 +321,7 @@ class ReprogrammingVectorEnv(BatchedEnv):
         if self.persistent is not None:
             self.state["clamps"], allowed = self.persistent.apply(self.state["clamps"], actions)
             blocked = self.task.blocked(training=self.training)
-            reached = self.persistent.move(cell, self.state["clamps"], blocked)
-            return np.where(allowed, reached, cell)
+            return np.where(allowed, self.persistent.move(cell, self.state["clamps"], blocked), cell)
         uniform = None
         if self.dynamics.draws:
             place = STEPS + self.state["elapsed_steps"] * self._draws_per_step
@@ -337,4 +346,7 @@ class ReprogrammingVectorEnv(BatchedEnv):
     def _advance_curriculum(self, success: np.ndarray, truncated: np.ndarray) -> None:
         if self.config.curriculum.kind == "none":
             return
-        self.curriculum.advance(self.progress, self._recent, self.num_envs, success[success | truncated])
+        ended = success | truncated
+        if "gated" in self.state:  # episodes drawn from all are harder, and say nothing of the gate
+            ended &= self.state["gated"]
+        self.curriculum.advance(self.progress, self._recent, self.num_envs, success[ended])

@@ -14,9 +14,6 @@ from .task import ReprogrammingTask
 NOISY_SHARE = 0.3
 """Share of observations that carry noise."""
 
-LARGEST_INDEX = 2**24
-"""Indices below this survive a conversion to 32-bit floats."""
-
 
 LONG_HORIZON = 1000
 """Steps of an episode that an index observation has room for at least."""
@@ -39,16 +36,21 @@ class Observer(Protocol):
 
 
 class IndexObserver:
-    """(num_envs, 4) int32: cell, target type, step, and the number of the set of clamps (0: none)."""
+    """(num_envs, 4) int32: cell, target type, step, and 0.
+
+    Where perturbations persist, what is clamped takes the place of the 0: ``max_clamps`` columns of action positions
+    + 1, the largest first, 0 for none.
+    """
 
     draws = 0
 
     def __init__(self, task: ReprogrammingTask) -> None:
-        schedule, options = task.schedule, task.config.task
-        longest = max(options.horizon, options.horizon_train, *schedule.horizons, LONG_HORIZON)
-        clamps = LARGEST_INDEX if task.persistent is not None else 1
-        high = np.array([task.n_cells - 1, task.n_types - 1, longest, clamps], dtype=np.int32)
-        self.space = gymnasium.spaces.Box(np.zeros(4, dtype=np.int32), high, dtype=np.int32)
+        options, persistent = task.config.task, task.persistent
+        longest = max(options.horizon, options.horizon_train, *task.schedule.horizons, LONG_HORIZON)
+        clamps = [1] if persistent is None else [task.n_actions] * persistent.max_clamps
+        high = np.array([task.n_cells - 1, task.n_types - 1, longest, *clamps], dtype=np.int32)
+        self.space = gymnasium.spaces.Box(np.zeros_like(high), high, dtype=np.int32)
+        self._columns = len(high)
 
     def observe(
         self, state: dict[str, np.ndarray], masks: Callable[[], np.ndarray], noise: FloatArray | None
@@ -56,12 +58,12 @@ class IndexObserver:
         """Return the indices."""
         del masks, noise
         cell = state["cell"]
-        observation = np.zeros((len(cell), 4), dtype=np.int32)
+        observation = np.zeros((len(cell), self._columns), dtype=np.int32)
         observation[:, 0] = cell
         observation[:, 1] = state["target"]
         observation[:, 2] = state["elapsed_steps"]
         if "clamps" in state:
-            observation[:, 3] = state["clamps"]
+            observation[:, 3:] = state["clamps"]
         return observation
 
 
@@ -96,7 +98,7 @@ class ExpressionObserver:
             "action_mask": masks().astype(np.int8),
         }
         if self.task.persistent is not None:
-            parts["clamps"] = self.task.persistent.sets[state["clamps"]].astype(np.int8)
+            parts["clamps"] = self.task.persistent.flags(state["clamps"]).astype(np.int8)
         return parts
 
 
@@ -125,7 +127,7 @@ class ComponentObserver:
         cells = add_noise(self.cells.take(state["cell"], axis=0), noise, self.noise, self.limit)
         parts = [cells, self.targets.take(state["target"], axis=0)]
         if self.task.persistent is not None:
-            parts.append(self.task.persistent.sets[state["clamps"]].astype(np.float32))
+            parts.append(self.task.persistent.flags(state["clamps"]).astype(np.float32))
         return np.concatenate(parts, axis=1)
 
 

@@ -133,12 +133,12 @@ class ReprogrammingTask:
     @cached_property
     def forced_train(self) -> BoolArray:
         """Cells (n,) in which training allows nothing."""
-        return ~np.logical_or.reduce(self.masks_train, axis=1)
+        return np.asarray(~self.masks_train.any(axis=1))
 
     @cached_property
     def forced_eval(self) -> BoolArray:
         """Cells (n,) in which an evaluation allows nothing."""
-        return ~np.logical_or.reduce(self.masks_eval, axis=1)
+        return np.asarray(~self.masks_eval.any(axis=1))
 
     @cached_property
     def distance(self) -> NDArray[np.int16]:
