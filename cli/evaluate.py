@@ -88,7 +88,7 @@ def provenance_of(run: "RunConfig", directory: Path, settings: dict[str, Any]) -
 
 def write_trajectories(trajectories: Any, file: Path) -> None:
     """Write every step of the evaluation as Parquet."""
-    from ..training.atomic_file import write_atomically
+    from ..storage.atomic_file import write_atomically
     from ..training.saved import trajectory_table
 
     file.parent.mkdir(parents=True, exist_ok=True)

@@ -15,7 +15,7 @@ from omegaconf import OmegaConf
 from .. import UserError
 from ..configs.saved import identity, read_config
 from ..configs.schema import SWEEPER, to_run_config, variant_name
-from ..training.atomic_file import write_atomically
+from ..storage.atomic_file import write_atomically
 
 # Scanning executes Hydra's core plugins once more: only the classes that stand there afterwards are the ones it uses.
 Plugins.instance()

@@ -16,7 +16,7 @@ from ..algorithms.learner import Policy, Solver
 from ..algorithms.stable_baselines import StableBaselinesPolicy
 from ..envs.batched import BatchedEnv
 from ..envs.gymnasium.environment import GymnasiumVectorEnv
-from .atomic_file import write_atomically
+from ..storage.atomic_file import write_atomically
 from .provenance import provenance
 from .random_state import preserved_random_state
 from .saved import load_agent, saved_facts

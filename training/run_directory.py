@@ -13,8 +13,8 @@ import yaml
 
 from .. import UserError
 from ..configs.saved import identity, read_config
-from .atomic_file import write_atomically
-from .checkpoint import CheckpointError, read_checkpoint, write_checkpoint
+from ..storage.atomic_file import write_atomically
+from ..storage.checkpoint import CheckpointError, read_checkpoint, write_checkpoint
 from .table_file import TableFile
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from ..algorithms.learner import Policy, Solver
 from ..envs.batched import BatchedEnv
 from ..envs.evaluation import Evaluation, Trajectories, gather
 from .build import build_environment, build_learner
-from .checkpoint import CheckpointError, read_checkpoint
+from ..storage.checkpoint import CheckpointError, read_checkpoint
 from .random_state import preserved_random_state, seed_for
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .atomic_file import write_atomically
+from ..storage.atomic_file import write_atomically
 
 
 class TableFile:

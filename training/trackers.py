@@ -22,7 +22,7 @@ from typing import Any, Protocol
 from .. import UserError
 from ..configs.option import Options, option
 from ..configs.saved import flatten, read_config
-from .atomic_file import write_atomically
+from ..storage.atomic_file import write_atomically
 
 POSITION = ("update", "simulator_calls")
 """Columns of ``progress.csv`` that are no scalars."""

@@ -14,8 +14,8 @@ from ..algorithms.baselines.random import RandomPolicy
 from ..algorithms.learner import Learner, Policy, Solver
 from ..envs.batched import BatchedEnv, NonFiniteError
 from ..envs.evaluation import Evaluation, evaluate
+from ..storage.checkpoint import CheckpointError
 from .build import build_environment, build_learner, import_target, plain
-from .checkpoint import CheckpointError
 from .devices import choose_device
 from .display import Display, SilentDisplay
 from .provenance import provenance, read_provenance

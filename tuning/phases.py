@@ -20,7 +20,7 @@ from .. import UserError
 from ..configs.registry import GROUPS, schema_of
 from ..configs.schema import RunConfig
 from ..reports.statistics import bootstrap_interval, interquartile_mean
-from ..training.atomic_file import write_atomically
+from ..storage.atomic_file import write_atomically
 from ..training.build import plain
 from ..training.train import train
 from .objective import score_of_run

@@ -23,7 +23,7 @@ from .. import UserError
 from ..configs.saved import identity
 from ..configs.schema import RunConfig, group_name
 from ..envs.evaluation import Evaluation
-from ..training.atomic_file import write_atomically
+from ..storage.atomic_file import write_atomically
 from ..training.build import build_environment, plain
 from ..training.devices import choose_device
 from ..training.train import Report, train

@@ -6,6 +6,7 @@ from typing import Any
 from ... import UserError
 from ...configs.option import nearest
 from ...envs.batched import State
+from ...storage.checkpoint import read_checkpoint
 from ..stable_baselines import StableBaselinesLearner
 from .config import AgentConfig
 
@@ -18,9 +19,6 @@ def saved_policy(own: AgentConfig, name: str) -> State:
     UserError
         If the file cannot be read, or holds no policy for that agent.
     """
-    # The file format belongs to training, which imports this package.
-    from ...training.checkpoint import read_checkpoint
-
     place = f"algo.agents.{name}"
     assert own.checkpoint is not None
     try:

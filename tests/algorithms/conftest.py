@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from bioppo.envs.batched import BatchedEnv, Transition
-from bioppo.training.checkpoint import read_checkpoint, write_checkpoint
+from bioppo.storage.checkpoint import read_checkpoint, write_checkpoint
 from bioppo.training.random_state import global_states, set_global_states
 
 

@@ -8,7 +8,7 @@ from bioppo.algorithms.baselines.cem import build_cem
 from bioppo.algorithms.baselines.config import CEMConfig
 from bioppo.configs.option import OptionError
 from bioppo.envs.evaluation import evaluate, play
-from bioppo.training.checkpoint import read_checkpoint, write_checkpoint
+from bioppo.storage.checkpoint import read_checkpoint, write_checkpoint
 
 SMALL = {"knots": 3, "population_size": 24, "iterations": 15, "elite": 6}
 

@@ -19,7 +19,7 @@ from bioppo.algorithms.trpo_ppo.config import TRPOPPOConfig
 from bioppo.algorithms.trpo_ppo.learner import build_trpo_ppo
 from bioppo.configs.option import OptionError
 from bioppo.envs.evaluation import evaluate, play
-from bioppo.training.checkpoint import write_checkpoint
+from bioppo.storage.checkpoint import write_checkpoint
 
 SMALL = {"n_steps": 16, "batch_size": 24, "n_epochs": 2, "hidden_sizes": [8], "learning_rate": 1e-2}
 

@@ -16,7 +16,7 @@ from bioppo.algorithms.ppo.learner import build_ppo, learning_rate_schedule
 from bioppo.algorithms.stable_baselines import StableBaselinesLearner
 from bioppo.envs.evaluation import Policy, Solver, evaluate
 from bioppo.envs.stable_baselines_adapter import StableBaselinesAdapter
-from bioppo.training.checkpoint import read_checkpoint, write_checkpoint
+from bioppo.storage.checkpoint import read_checkpoint, write_checkpoint
 from bioppo.training.random_state import global_states, set_global_states
 
 UPDATES = 4

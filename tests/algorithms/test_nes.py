@@ -18,7 +18,7 @@ from bioppo.algorithms.baselines.nes import (
 )
 from bioppo.configs.option import OptionError
 from bioppo.envs.evaluation import Solver
-from bioppo.training.checkpoint import read_checkpoint, write_checkpoint
+from bioppo.storage.checkpoint import read_checkpoint, write_checkpoint
 
 SMALL = {"population_size": 6, "sets_per_member": 12, "hidden_sizes": [8], "latent_size": 4}
 

@@ -20,7 +20,7 @@ from bioppo.cli.main import main
 from bioppo.configs.option import OptionError
 from bioppo.envs.batched import BatchedEnv, Transition
 from bioppo.envs.stable_baselines_adapter import StableBaselinesAdapter
-from bioppo.training.checkpoint import read_checkpoint, write_checkpoint
+from bioppo.storage.checkpoint import read_checkpoint, write_checkpoint
 from bioppo.training.export import example_inputs, exportable, write_onnx, write_torchscript
 from bioppo.training.random_state import global_states, set_global_states
 

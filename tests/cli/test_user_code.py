@@ -169,7 +169,7 @@ def assert_equal_plays(one, other):
 
 @pytest.mark.parametrize("identifier", ["CartPole-v1", "Pendulum-v1"])
 def test_a_gymnasium_environment_continues_in_the_middle_of_its_episodes(identifier, tmp_path):
-    from bioppo.training.checkpoint import read_checkpoint, write_checkpoint
+    from bioppo.storage.checkpoint import read_checkpoint, write_checkpoint
 
     environment = gymnasium_env(id=identifier)
     environment.reset()

@@ -7,7 +7,7 @@ import torch
 
 from bioppo import UserError
 from bioppo.configs.saved import read_config
-from bioppo.training.checkpoint import CheckpointError, read_checkpoint, write_checkpoint
+from bioppo.storage.checkpoint import CheckpointError, read_checkpoint, write_checkpoint
 from bioppo.training.random_state import (
     global_states,
     preserved_random_state,

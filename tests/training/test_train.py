@@ -11,8 +11,8 @@ from bioppo.algorithms.ppo.config import PPOConfig
 from bioppo.configs.schema import CheckpointConfig, EvaluationConfig, RunConfig
 from bioppo.envs.batched import NonFiniteError
 from bioppo.envs.kinetic.config import KineticConfig
+from bioppo.storage.checkpoint import read_checkpoint, write_checkpoint
 from bioppo.training import train as train_module
-from bioppo.training.checkpoint import read_checkpoint, write_checkpoint
 from bioppo.training.display import SilentDisplay
 from bioppo.training.saved import evaluate_saved
 from bioppo.training.trackers import NoTrackerConfig, TensorBoardConfig

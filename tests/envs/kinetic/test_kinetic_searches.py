@@ -17,7 +17,7 @@ from bioppo.envs.kinetic.gradient_search import FoundSets, build_gradient_search
 from bioppo.envs.kinetic.samplers import build_log_uniform, build_near_x, build_oracle
 from bioppo.envs.kinetic.search_config import GradientConfig, LogUniformConfig, NearXConfig, OracleConfig
 from bioppo.envs.kinetic.task import make_task
-from bioppo.training.checkpoint import read_checkpoint, write_checkpoint
+from bioppo.storage.checkpoint import read_checkpoint, write_checkpoint
 
 PART = -20.0
 LN_KM_BOX = {"param": "ln_km", "low": LN_KM_BOUNDS[0], "high": LN_KM_BOUNDS[1]}

@@ -12,7 +12,7 @@ from bioppo.envs.perturbation.learners import build_embedding, build_supervised
 from bioppo.envs.perturbation.options import GeneratorOptions
 from bioppo.envs.perturbation.supervised import SupervisedModel, policy_network
 from bioppo.envs.single import SingleEnv
-from bioppo.training.checkpoint import read_checkpoint, write_checkpoint
+from bioppo.storage.checkpoint import read_checkpoint, write_checkpoint
 
 GENERATOR = GeneratorOptions(n_genes=12, n_perturbations=5, n_control=200, n_per_perturbation=40)
 SMALL = {

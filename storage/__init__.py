@@ -1,0 +1,1 @@
+"""Files that survive a kill: absent, old or complete, and checked before they are read."""
