@@ -8,6 +8,7 @@ import warnings
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import sparse
 
 from ... import UserError
@@ -50,36 +51,23 @@ def run(cells: Any, config: ReprogrammingConfig) -> Prepared:
         from .sources.h5ad import convert
 
         cells = add_regulators(convert(cells, config), config)
-    options, parts = config.data, config.data_split
-    if options.kind == "landscape":
-        check_types(options.drop_types, cells.clusters, "data.drop_types")
-    cells = filter_cells(cells, options)
-    check_types(parts.holdout_types, cells.clusters, "data_split.holdout_types")
-    split = split_cells(cells.cluster_of_cell, cells.clusters, val=parts.val, test=parts.test, seed=parts.seed)
+    if config.data.kind == "landscape":
+        check_types(config.data.drop_types, cells.clusters, "data.drop_types")
+    cells, split = hold_out(filter_cells(cells, config.data), config)
     train = split == TRAIN
-    fitted = train if parts.before_imputation else np.ones_like(train)
-    counts = ", ".join(f"{np.sum(split == part)} {what}" for part, what in enumerate(("train", "validation", "test")))
-    moment = "before anything is fitted" if parts.before_imputation else "after all cells took part in what is fitted"
-    cells = noted(cells, f"split (seed {parts.seed}): {counts} cells, {moment}")
-    cells = filter_genes(cells, fitted, options)
-    factors = _factors(cells, config)
+    fitted = train if config.data_split.before_imputation else np.ones_like(train)
+    cells = filter_genes(cells, fitted, config.data)
+    factors = find_factors(cells, config)
     cells = choose_variable(cells, fitted, factors, config)
     lognorm = normalise(cells)
     step = "logarithms, not normalised again" if cells.log_normalised else f"size factors to {SIZE:g}, log1p"
-    log = [*cells.log, f"{step}: {lognorm.shape[0]} x {lognorm.shape[1]}"]
-    components = fit_components(lognorm, fitted, _n_components(config))
-    pcs = components.project(lognorm)
-    log.append(f"principal components of {int(fitted.sum())} cells: {pcs.shape[0]} x {pcs.shape[1]}")
+    log = [*cells.log, f"{step}: {shape(lognorm)}"]
+    pcs = fit_components(lognorm, fitted, _n_components(config)).project(lognorm)
+    log.append(f"principal components of {int(fitted.sum())} cells: {shape(pcs)}")
     imputed, line = smooth(cells, lognorm, pcs, fitted, config)
     log.append(line)
-    regulators = (
-        correlated_regulators(lognorm, fitted, cells.genes, [name for name in factors if name in cells.genes])
-        if options.grn == CORRELATION and options.kind != "landscape"
-        else among(cells.regulators, cells.genes)
-    )
-    edges = sum(map(len, regulators.values()))
-    weak = ", WEAK: guessed from correlations alone" if options.grn == CORRELATION else ""
-    log.append(f"network: {len(regulators)} targets, {edges} candidate edges{weak}")
+    regulators, line = find_regulators(cells, lognorm, fitted, factors, config)
+    log.append(line)
     embedding, line = embed(cells, pcs, fitted, config)
     log.append(line)
     return Prepared(
@@ -94,15 +82,54 @@ def run(cells: Any, config: ReprogrammingConfig) -> Prepared:
         embedding=embedding,
         split=split,
         regulators=regulators,
-        log=(*log, f"z-scores by {int(train.sum())} training cells: {imputed.shape[0]} x {imputed.shape[1]}"),
+        log=(*log, f"z-scores by {int(train.sum())} training cells: {shape(imputed)}"),
     )
 
 
-def _factors(cells: Cells, config: ReprogrammingConfig) -> list[str]:
+def hold_out(cells: Cells, config: ReprogrammingConfig) -> tuple[Cells, NDArray[np.int8]]:
+    """Return cells with a note, and which of them are held out (n,)."""
+    options = config.data_split
+    check_types(options.holdout_types, cells.clusters, "data_split.holdout_types")
+    split = split_cells(cells.cluster_of_cell, cells.clusters, val=options.val, test=options.test, seed=options.seed)
+    counts = ", ".join(f"{np.sum(split == part)} {what}" for part, what in enumerate(("train", "validation", "test")))
+    moment = "before anything is fitted" if options.before_imputation else "but all cells take part in what is fitted"
+    return noted(cells, f"split (seed {options.seed}): {counts} cells, {moment}"), split
+
+
+def is_guessed(config: ReprogrammingConfig) -> bool:
+    """Return whether regulators are to be guessed from correlations; a landscape brings its own."""
+    return config.data.grn == CORRELATION and config.data.kind != "landscape"
+
+
+def find_factors(cells: Cells, config: ReprogrammingConfig) -> list[str]:
     """Return the transcription factors of the network, or of the list where it is guessed."""
-    if config.data.grn == CORRELATION and config.data.kind != "landscape":
+    if is_guessed(config):
         return measured_factors(cells.genes, config)
     return sorted({factor for members in cells.regulators.values() for factor in members})
+
+
+def find_regulators(
+    cells: Cells, lognorm: FloatArray, rows: BoolArray, factors: list[str], config: ReprogrammingConfig
+) -> tuple[dict[str, list[str]], str]:
+    """Return the regulators of every chosen gene, and how many there are."""
+    weak = ""
+    if is_guessed(config):
+        regulators = correlated_regulators(lognorm, rows, cells.genes, [f for f in factors if f in cells.genes])
+        weak = ", WEAK: guessed from correlations alone"
+        warnings.warn(
+            "data.grn=correlation: regulators are guessed from correlations alone, which is weak evidence; give a "
+            "network in data.grn where there is one.",
+            stacklevel=2,
+        )
+    else:
+        regulators = among(cells.regulators, cells.genes)
+    edges = sum(map(len, regulators.values()))
+    return regulators, f"network: {len(regulators)} targets, {edges} candidate edges{weak}"
+
+
+def shape(values: np.ndarray) -> str:
+    """Write the shape of a matrix."""
+    return f"{values.shape[0]} x {values.shape[1]}"
 
 
 def choose_variable(cells: Cells, rows: BoolArray, factors: list[str], config: ReprogrammingConfig) -> Cells:
@@ -145,8 +172,7 @@ def smooth(
     if options.use_existing:
         if cells.imputed is None:
             raise UserError("impute.use_existing=true: the cells bring no smoothed expression, so set it to false.")
-        shape = f"{cells.imputed.shape[0]} x {cells.imputed.shape[1]}"
-        return np.asarray(cells.imputed, dtype=np.float64), f"smoothed expression of the file: {shape}"
+        return np.asarray(cells.imputed, dtype=np.float64), f"smoothed expression of the file: {shape(cells.imputed)}"
     k = max(1, int(NEIGHBOUR_SHARE * len(lognorm))) if options.k is None else options.k
     if k > (most := int(reference.sum()) - 1):
         warnings.warn(
@@ -158,7 +184,7 @@ def smooth(
     method = "nearest" if options.method == "knn" else "nearest, balanced"
     return imputed, (
         f"mean over each cell and its {k} {method} of {int(reference.sum())} cells in {near.shape[1]} components: "
-        f"{imputed.shape[0]} x {imputed.shape[1]}"
+        f"{shape(imputed)}"
     )
 
 
@@ -196,10 +222,10 @@ def embed(cells: Cells, pcs: FloatArray, train: BoolArray, config: Reprogramming
     if kind == "stored":
         if cells.embedding is not None:
             stored = np.asarray(cells.embedding, dtype=np.float64)
-            return stored, f"drawing as stored: {stored.shape[0]} x {stored.shape[1]}"
+            return stored, f"drawing as stored: {shape(stored)}"
         kind = "pca2"
     drawing = draw(kind, pcs, train, n_pcs=config.impute.n_pcs, seed=config.data_split.seed)
-    return drawing, f"drawing by {kind}: {drawing.shape[0]} x {drawing.shape[1]}"
+    return drawing, f"drawing by {kind}: {shape(drawing)}"
 
 
 def _n_components(config: ReprogrammingConfig) -> int:

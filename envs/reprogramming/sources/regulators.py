@@ -116,7 +116,7 @@ def _from_text(path: Path) -> Regulators:
         header = [name.strip() for name in next(rows, [])]
         names = [name.lower() for name in header]
         if "gene_short_name" in names:
-            return _from_matrix_rows(rows, header, path)
+            return _from_matrix(path, rows.dialect.delimiter)
         if "tf" not in names or len(names) < 2:
             raise UserError(f"data.grn={path} has the columns {', '.join(header[:10]) or 'none'}: give {FORMS}.")
         factor = names.index("tf")
@@ -138,18 +138,14 @@ def _from_text(path: Path) -> Regulators:
     return invert(targets)
 
 
-def _from_matrix_rows(rows: Iterable[list[str]], header: list[str], path: Path) -> Regulators:
-    gene = [name.lower() for name in header].index("gene_short_name")
-    columns = [place for place, name in enumerate(header) if place != gene and name.lower() not in ("peak_id", "")]
-    found: dict[str, set[str]] = {}
-    for number, row in enumerate(rows, start=2):
-        if len(row) < len(header):
-            raise UserError(
-                f"data.grn={path}: line {number} has {len(row)} of {len(header)} fields, so write it again."
-            )
-        marked = {header[place] for place in columns if row[place].strip() not in ("", "0", "0.0", "False")}
-        found.setdefault(row[gene], set()).update(marked)
-    return _sorted({target: factors for target, factors in found.items() if target and factors})
+def _from_matrix(path: Path, separator: str) -> Regulators:
+    import pandas
+
+    try:
+        table = pandas.read_csv(path, sep=separator, encoding="utf-8-sig")
+    except ValueError as error:
+        raise UserError(f"data.grn={path} is no table ({str(error).strip()}): write it again.") from error
+    return regulators_of_table(table.loc[:, [not str(name).startswith("Unnamed:") for name in table]], str(path))
 
 
 def _from_parquet(path: Path) -> Regulators:
@@ -169,6 +165,12 @@ def regulators_of_table(table: Any, name: str) -> Regulators:
     lower = {str(column).lower(): column for column in table.columns}
     if "gene_short_name" in lower:
         factors = [column for key, column in lower.items() if key not in ("gene_short_name", "peak_id")]
+        damaged = [column for column in factors if table[column].dtype.kind not in "biuf" or table[column].isna().any()]
+        if damaged:
+            raise UserError(
+                f"data.grn={name}: {len(damaged)} columns of factors hold something else than 0 and 1, or nothing "
+                f"({', '.join(map(str, damaged[:5]))}), so write it again."
+            )
         marks = table[factors].to_numpy() != 0
         targets = table[lower["gene_short_name"]].astype(str).to_numpy()
         found: dict[str, set[str]] = {}

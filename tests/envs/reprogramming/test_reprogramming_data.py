@@ -274,6 +274,8 @@ def test_both_directions_of_a_json(tmp_path):
         ("network.csv", "source,sink\na,b\n", r"has the columns source, sink: give"),
         ("network.json", "{", "is no JSON"),
         ("network.json", '{"Hbb": "Gata1"}', "must map every name to a list"),
+        ("network.csv", "peak_id,gene_short_name,Gata1\np1,Hbb,yes\n", r"1 columns of factors hold .*\(Gata1\)"),
+        ("network.csv", "peak_id,gene_short_name,Gata1\np1,Hbb\n", r"1 columns of factors hold .*\(Gata1\)"),
         ("network.parquet", "text", "is no parquet file"),
         ("network.xlsx", "text", "has no known ending"),
     ],
@@ -319,7 +321,8 @@ def test_network_from_correlations_of_training_cells(tmp_path):
     config = make_config(
         h5ad=str(tmp_path / "cells.h5ad"), grn="correlation", grn_tfs=str(tmp_path / "factors.txt"), impute={"k": 3}
     )
-    prepared = preprocess.run(load_cells(config), config)
+    with pytest.warns(UserWarning, match="guessed from correlations alone"):
+        prepared = preprocess.run(load_cells(config), config)
     assert {target for target, factors in prepared.regulators.items() if "g0" in factors} >= {"g3", "g4"}
     assert all(target not in factors for target, factors in prepared.regulators.items())
     assert {factor for factors in prepared.regulators.values() for factor in factors} <= {"g0", "g1"}
@@ -336,6 +339,39 @@ def test_correlation_needs_measured_factors(written, tmp_path):
     factors = {"grn": "correlation", "grn_tfs": str(tmp_path / "factors.txt")}
     with pytest.raises(UserError, match=r"none of 1 factors such as GATA1 is among the genes such as Cd34"):
         load_cells(make_config(**(written | factors)))
+
+
+def test_published_cells_with_a_guessed_network(public_data, tmp_path):
+    (tmp_path / "factors.txt").write_text(
+        "\n".join(["STAT1", "STAT2", "IRF7", "IRF8", "SPI1", "CEBPB", "PAX5", "EOMES"])
+    )
+    data = {
+        "h5ad": str(public_data("perturbation/kang2018_pbmc_subset.h5ad")),
+        "cluster_key": "cell_type",
+        "grn": "correlation",
+        "grn_tfs": str(tmp_path / "factors.txt"),
+        "n_genes": 300,
+    }
+    with pytest.raises(UserError, match=r"looks scaled; pass counts or data\.values=lognorm"):
+        load_cells(make_config(table={"embedding": "pca2"}, **data))
+    with pytest.raises(UserError, match=r"no obsm\[X_umap\] but nothing"):
+        load_cells(make_config(values="lognorm", **data))
+    config = make_config(values="lognorm", table={"embedding": "pca2"}, **data)
+    cells = load_cells(config)
+    with pytest.warns(UserWarning, match="guessed from correlations alone"):
+        prepared = preprocess.run(cells, config)
+    assert prepared.clusters.tolist() == ["B", "CD14+Mono", "CD4T", "CD8T", "Dendritic", "FCGR3A+Mono", "NK"]
+    assert prepared.lognorm.shape[0] == 1975
+    assert 300 <= prepared.lognorm.shape[1] <= 308
+    # SPI1 marks the myeloid cells, in which lysozyme is the most abundant of all.
+    assert "SPI1" in prepared.regulators["LYZ"]
+
+    # Smoothing over neighbours brings cells of a type together.
+    def spread(values):
+        monocytes = values[prepared.cluster_of_cell == 1]
+        return monocytes.var(axis=0).sum() / values.var(axis=0).sum()
+
+    assert spread(prepared.imputed) < spread(prepared.lognorm)
 
 
 def test_landscape_needs_no_file():
