@@ -1,6 +1,7 @@
 """`bioppo evaluate`: measure a trained agent again, from its run directory alone."""
 
 import argparse
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,8 @@ def main(words: list[str]) -> int:
     run = to_run_config(read_config(arguments.run), folders)
     if arguments.episodes is not None and arguments.episodes < 1:
         raise OptionError(f"--episodes {arguments.episodes}: give a value of at least 1.")
+    if arguments.question:
+        return answer(run, arguments)
     from ..training.saved import evaluate_with_trajectories
 
     settings = settings_of(run, arguments)
@@ -43,10 +46,35 @@ def main(words: list[str]) -> int:
     return 0
 
 
+def answer(run: "RunConfig", arguments: argparse.Namespace) -> int:
+    """Print what the agent advises in one case, and write it as CSV."""
+    from .. import UserError
+    from ..storage.atomic_file import write_atomically
+    from ..training.saved import consult
+
+    words = [word.partition("=") for word in arguments.question]
+    for key, equals, value in words:
+        if not (key and equals and value):
+            raise UserError(f"{key}{equals}{value}: describe one case by key=value, such as start=CELL target=TYPE.")
+    question = {key: value for key, _, value in words}
+    text, table = consult(run, arguments.run, question, checkpoint=arguments.checkpoint)
+    name = "-".join(re.sub(r"[^A-Za-z0-9.]+", "_", value) for value in question.values())
+    file = arguments.run / "answers" / f"{name}.csv" if arguments.csv is None else arguments.csv
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(file, table.to_csv(index=False).encode())
+    print(text)
+    print(f"Written to {file}")
+    return 0
+
+
 def parser() -> Arguments:
     """Return the parser of the command's words."""
     words = Arguments(prog="bioppo evaluate", description="Measure a trained agent again.")
     words.add_argument("run", type=Path, help="a run directory, such as results/adhoc/.../seed_0")
+    words.add_argument(
+        "question", nargs="*", metavar="KEY=VALUE", help="ask for one case instead, such as start=CELL target=TYPE"
+    )
+    words.add_argument("--csv", type=Path, metavar="FILE.csv", help="where its answer goes (default: RUN/answers/)")
     words.add_argument("--checkpoint", default="last", help="last, best, previous or calls_... (default: last)")
     words.add_argument("--episodes", type=int, help="how many episodes (default: as the run's config says)")
     words.add_argument("--seed", type=int, default=0, help="of the fresh episodes (default: 0)")

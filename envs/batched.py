@@ -193,6 +193,12 @@ class BatchedEnv(VectorEnv[Any, Any, Any]):
         del count, generator
         raise UserError(f"{type(self).__name__} does not know the best actions: set algo.warm_start=none.")
 
+    def consult(self, agent: Any, question: Mapping[str, str]) -> "tuple[str, pd.DataFrame]":
+        """Return what an agent advises in one case that the question describes: in words, and as a table."""
+        del agent
+        asked = " ".join(f"{key}={value}" for key, value in question.items())
+        raise UserError(f"{asked}: {type(self).__name__} answers no single questions, so leave it out.")
+
     def without_revisits(self, policy: Any) -> Any:
         """Return a policy that acts as another does, but avoids what leads where the episode has been."""
         del policy

@@ -1,5 +1,6 @@
 """Agents of saved runs, rebuilt from their run directories alone."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -7,8 +8,8 @@ from .. import UserError
 from ..algorithms.learner import Policy, Solver
 from ..envs.batched import BatchedEnv
 from ..envs.evaluation import Evaluation, Trajectories, gather
-from .build import build_environment, build_learner
 from ..storage.checkpoint import CheckpointError, read_checkpoint
+from .build import build_environment, build_learner
 from .random_state import preserved_random_state, seed_for
 
 if TYPE_CHECKING:
@@ -84,6 +85,15 @@ def evaluate_with_trajectories(
         test = copies_for_test(config, environment, episodes, seed)
         trajectories = gather(agent, test, episodes=episodes, seed=seed, deterministic=deterministic)
         return test.measure(trajectories), trajectories
+
+
+def consult(
+    config: "RunConfig", directory: Path, question: Mapping[str, str], *, checkpoint: str
+) -> "tuple[str, pd.DataFrame]":
+    """Return what the agent of a checkpoint advises in one case: in words, and as a table."""
+    with preserved_random_state():
+        agent, environment = load_agent(config, directory, checkpoint=checkpoint)
+        return environment.consult(agent, question)
 
 
 def write_answers(

@@ -7,9 +7,10 @@ import torch
 from sb3_contrib import MaskablePPO
 
 from ...envs.batched import BatchedEnv
+from .config import MaskedPPOConfig
 
 
-def imitate(model: MaskablePPO, environment: BatchedEnv, *, steps: int, batch_size: int, seed: int) -> float:
+def imitate(model: MaskablePPO, environment: BatchedEnv, config: MaskedPPOConfig, *, seed: int) -> float:
     """Raise the probability of best actions, whichever of them: minimise ``-log sum over best a of pi(a | s)``.
 
     Values are not touched. Returns the loss of the last gradient step; Adam's moments start anew afterwards.
@@ -18,8 +19,8 @@ def imitate(model: MaskablePPO, environment: BatchedEnv, *, steps: int, batch_si
     policy: Any = model.policy
     policy.set_training_mode(True)
     last = float("nan")
-    for _ in range(steps):
-        shown = environment.demonstrate(batch_size, generator)
+    for _ in range(config.warm_start_steps):
+        shown = environment.demonstrate(config.warm_start_batch, generator)
         observations, _ = policy.obs_to_tensor(shown.observations)
         logits = policy.get_distribution(observations, action_masks=shown.masks).distribution.logits
         best = torch.as_tensor(shown.best, device=logits.device)

@@ -67,24 +67,31 @@ def build_masked_ppo(
     )
     if config.zero_last_layer:
         model.policy.zero_last_layer()  # type: ignore[operator]
-    learner = MaskedLearner(model, config, environment)  # begins the episodes, without which there are no masks
+    learner = MaskedLearner(model, config, environment, seed)  # begins the episodes, without which there are no masks
     check_masks(environment.action_masks(), space, environment)
-    if config.warm_start == "bc":
-        imitate(model, environment, steps=config.warm_start_steps, batch_size=config.warm_start_batch, seed=seed)
     return learner
 
 
 class MaskedLearner(StableBaselinesLearner):
     """The algorithm update by update, whose agent may avoid where it has been."""
 
-    def __init__(self, model: MaskablePPO, config: MaskedPPOConfig, environment: BatchedEnv) -> None:
+    model: MaskablePPO
+
+    def __init__(self, model: MaskablePPO, config: MaskedPPOConfig, environment: BatchedEnv, seed: int) -> None:
         super().__init__(model)
-        self.decode, self.environment = config.decode, environment
+        self.config, self.environment, self.seed = config, environment, seed
+
+    def update(self, progress: float) -> dict[str, float]:
+        """Collect one rollout and fit to it; before the first one, imitate the planner if that is asked for."""
+        loss = {}
+        if self.config.warm_start == "bc" and self.model.num_timesteps == 0:
+            loss["train/imitation_loss"] = imitate(self.model, self.environment, self.config, seed=self.seed)
+        return super().update(progress) | loss
 
     def agent(self) -> Any:
         """Return the policy as it is now; it follows further updates."""
         policy = super().agent()
-        return policy if self.decode == "plain" else self.environment.without_revisits(policy)
+        return policy if self.config.decode == "plain" else self.environment.without_revisits(policy)
 
 
 def network(config: MaskedPPOConfig, environment: BatchedEnv) -> tuple[type[Any], dict[str, Any]]:
