@@ -4,7 +4,6 @@ All look one step ahead with the simulator that the task has anyway. ``random`` 
 `bioppo.algorithms.baselines.random`.
 """
 
-from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ from . import planner
 from .data import BoolArray, FloatArray, IntArray
 from .distance_network import fit_distances
 from .dynamics import StochasticDynamics
+from .state_reader import Past, StateReader
 
 if TYPE_CHECKING:
     from .task import ReprogrammingTask
@@ -26,6 +26,8 @@ NEVER = 1e9
 """How far a cell that must not be entered counts."""
 REVISIT = 1e4
 """What a cell of the episode's past costs a policy that avoids them."""
+LARGEST_GAMMA, VALUE_ERROR = 0.99, 0.01
+"""Discount and error, in steps, of values that are iterated: later rewards and exacter values take ever longer."""
 COMPONENTS = 30
 """Principal components that the distance network sees."""
 
@@ -36,8 +38,9 @@ def environment_baselines(task: "ReprogrammingTask") -> dict[str, Any]:
     ``greedy`` goes to the next cell most similar to the target, ``greedy_no_revisit`` to one where it was not yet, if
     it can. ``distance_net`` goes where a network guesses the shortest way on. With the table's dynamics ``bfs`` follows
     a shortest way and ``bfs_train`` a shortest one that enters no held-out cell; with persistent perturbations they
-    plan as if none persisted. With stochastic dynamics ``planner`` is the best policy there is, and ``planner_mean``
-    plans as if every action led to its most probable cell.
+    plan as if none persisted. With stochastic dynamics ``planner`` has the best chance of success that there is, though
+    it takes its time, ``planner_steps`` expects the fewest steps, and ``planner_mean`` plans as if every action led to
+    its most probable cell.
     """
     similar = task.goals.sim
     found: dict[str, Any] = {
@@ -46,45 +49,9 @@ def environment_baselines(task: "ReprogrammingTask") -> dict[str, Any]:
         "distance_net": DistanceNetworkPolicy(task),
     }
     if task.config.dynamics.kind == "stochastic":
-        return found | {"planner": PlannerPolicy(task), "planner_mean": MeanPlannerPolicy(task)}
+        planned = {"planner": PlannerPolicy(task), "planner_steps": FewestStepsPolicy(task)}
+        return found | planned | {"planner_mean": MeanPlannerPolicy(task)}
     return found | {"bfs": ShortestPathPolicy(task), "bfs_train": TrainingPathPolicy(task)}
-
-
-class StateReader:
-    """Find out which cell and target an observation shows, whatever its form.
-
-    Cells with equal expression are the same to an observer: the first of them stands for all.
-    """
-
-    def __init__(self, task: "ReprogrammingTask") -> None:
-        self.task = task
-
-    def read(self, observation: Arrays) -> tuple[IntArray, IntArray]:
-        """Return cells and target types, (num_envs,) each."""
-        if isinstance(observation, Mapping):
-            cells, targets = self._rows
-            return (
-                _find(observation["current_expression"], cells, "cell"),
-                _find(observation["target_expression"], targets, "type"),
-            )
-        if np.issubdtype(observation.dtype, np.integer):
-            return observation[:, 0].astype(np.int64), observation[:, 1].astype(np.int64)
-        cells, targets = self._component_rows
-        size = self._components
-        return _find(observation[:, :size], cells, "cell"), _find(observation[:, size : 2 * size], targets, "type")
-
-    @cached_property
-    def _rows(self) -> tuple[dict[bytes, int], dict[bytes, int]]:
-        return _index(self.task.expression), _index(self.task.goals.centroid)
-
-    @cached_property
-    def _component_rows(self) -> tuple[dict[bytes, int], dict[bytes, int]]:
-        cells, centres = self.task.components(self.task.config.task.features)
-        return _index(cells), _index(centres)
-
-    @property
-    def _components(self) -> int:
-        return min(self.task.config.task.features, int(self.task.table.pcs.shape[1]))
 
 
 class LookAheadPolicy:
@@ -143,20 +110,15 @@ class NoRevisitPolicy(LookAheadPolicy):
 
     def __init__(self, task: "ReprogrammingTask", score: FloatArray | None = None) -> None:
         super().__init__(task, score)
-        self.visited = np.zeros((0, task.n_cells), dtype=bool)
+        self.past = Past(task.n_cells)
 
     def rate(self, cell: IntArray, target: IntArray, steps: np.ndarray | None) -> FloatArray:
         """Return the score of every action; episodes at their first step have no past."""
         if steps is None:
             raise UserError("greedy_no_revisit remembers episodes: give steps=, how many each has taken.")
-        if len(self.visited) != len(cell):
-            self.visited = np.zeros((len(cell), self.task.n_cells), dtype=bool)
-        rows = np.arange(len(cell))
-        self.visited[steps == 0] = False
-        self.visited[rows, cell] = True
         reached, weight = outcomes(self.task, cell)
-        score = self.score[reached, target[:, None, None]] - REVISIT * self.visited[rows[:, None, None], reached]
-        return _expected(score, weight)
+        been = self.past.note(cell, steps)[np.arange(len(cell))[:, None, None], reached]
+        return _expected(self.score[reached, target[:, None, None]] - REVISIT * been, weight)
 
 
 class ShortestPathPolicy(LookAheadPolicy):
@@ -187,6 +149,19 @@ class DistanceNetworkPolicy(LookAheadPolicy):
         cells, centres = task.components(min(COMPONENTS, task.table.pcs.shape[1]))
         train = ~task.heldout & task.trainable[task.cluster_of_cell]
         return -fit_distances(cells, centres, task.distance_train, train, task.trainable)
+
+
+class FewestStepsPolicy(LookAheadPolicy):
+    """Expect the fewest steps with stochastic dynamics, discounted as the task's shaping is."""
+
+    def make_score(self) -> FloatArray:
+        """Return the value of paying 1 for every step."""
+        task = self.task
+        reached, weight = outcomes(task, np.arange(task.n_cells))
+        weight = np.ones(reached.shape) if weight is None else weight
+        gamma = min(task.config.task.gamma, LARGEST_GAMMA)
+        goals, allowed = task.goals.is_goal, task.masks_eval
+        return planner.value_iteration(reached, weight, goals, gamma, tolerance=VALUE_ERROR, allowed=allowed)
 
 
 class MeanPlannerPolicy(LookAheadPolicy):
@@ -289,23 +264,3 @@ def _expected(score: FloatArray, weight: FloatArray | None) -> FloatArray:
     """Return the mean of scores (m, A, q) over outcomes, (m, A)."""
     expected: FloatArray = score[:, :, 0] if weight is None else (score * weight).sum(axis=2)
     return expected
-
-
-def _index(rows: np.ndarray) -> dict[bytes, int]:
-    """Return the position of every row by its bytes as float32, of equal rows the first."""
-    found: dict[bytes, int] = {}
-    for place, row in enumerate(np.ascontiguousarray(rows, dtype=np.float32)):
-        found.setdefault(row.tobytes(), place)
-    return found
-
-
-def _find(rows: np.ndarray, known: dict[bytes, int], what: str) -> IntArray:
-    """Return the position of every row."""
-    try:
-        rows = np.ascontiguousarray(rows, dtype=np.float32)
-        return np.array([known[row.tobytes()] for row in rows], dtype=np.int64)
-    except KeyError as error:
-        raise UserError(
-            f"An observation shows no {what} of the task: measure baselines without task.obs_noise, or use "
-            "task.obs=index."
-        ) from error

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from ..batched import Arrays
-from .baselines import StateReader
+from .state_reader import Past, StateReader
 from .task import ReprogrammingTask
 
 
@@ -18,7 +18,7 @@ class WithoutRevisits:
     def __init__(self, policy: Any, task: ReprogrammingTask) -> None:
         self.policy, self.reader = policy, StateReader(task)
         self.next = task.table.next
-        self.visited = np.zeros((0, task.n_cells), dtype=bool)
+        self.past = Past(task.n_cells)
 
     def act(
         self,
@@ -31,12 +31,7 @@ class WithoutRevisits:
         """Return actions (num_envs,); episodes at their first step have no past."""
         assert masks is not None
         cell, _ = self.reader.read(observation)
-        if len(self.visited) != len(cell):
-            self.visited = np.zeros((len(cell), len(self.next)), dtype=bool)
-        rows = np.arange(len(cell))
-        self.visited[steps == 0] = False
-        self.visited[rows, cell] = True
-        fresh = masks & ~self.visited[rows[:, None], self.next[cell]]
+        fresh = masks & ~self.past.note(cell, steps)[np.arange(len(cell))[:, None], self.next[cell]]
         allowed = np.where(fresh.any(axis=1, keepdims=True), fresh, masks)
         actions: Arrays = self.policy.act(observation, masks=allowed, generator=generator)
         return actions

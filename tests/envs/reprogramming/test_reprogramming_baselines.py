@@ -9,11 +9,9 @@ from bioppo import UserError
 from bioppo.envs.reprogramming.baselines import (
     DistanceNetworkPolicy,
     LookAheadPolicy,
-    MeanPlannerPolicy,
     NoRevisitPolicy,
     PlannerPolicy,
     ShortestPathPolicy,
-    StateReader,
     TrainingPathPolicy,
     choose,
     environment_baselines,
@@ -23,6 +21,7 @@ from bioppo.envs.reprogramming.data import Table
 from bioppo.envs.reprogramming.distance_network import fit_distances
 from bioppo.envs.reprogramming.options import DynamicsOptions
 from bioppo.envs.reprogramming.planner import bfs, max_success
+from bioppo.envs.reprogramming.state_reader import StateReader
 from bioppo.envs.reprogramming.task import ReprogrammingTask
 
 HORIZON = 20
@@ -192,22 +191,24 @@ def test_the_planner_reaches_its_chance_and_the_mean_model_less(stochastic_task:
     cell, target = all_pairs(task)
     copies = 20
     start, target = np.repeat(cell, copies), np.repeat(target, copies)
-    expected, shares = chance[start, target].mean(), {}
+    expected, shares, lengths = chance[start, target].mean(), {}, {}
     allowed = task.masks_eval | ~task.masks_eval.any(axis=1, keepdims=True)
     for name, policy in environment_baselines(task).items():
         generator, here = np.random.default_rng(0), start
-        done = np.zeros(len(start), dtype=bool)
+        done, taken = np.zeros(len(start), dtype=bool), np.zeros(len(start))
         for step in range(HORIZON):
             seen, steps = index(here, target), np.full(len(here), step)
             action = policy.act(seen, masks=allowed[here], generator=None, steps=steps)
             moved = dynamics.move(here, action, generator.random((len(here), 1)))
             here = np.where(done, here, moved)
             done |= task.goals.is_goal[here, target]
-        shares[name] = done.mean()
+            taken += ~done
+        shares[name], lengths[name] = done.mean(), taken.mean()
     assert shares["planner"] == pytest.approx(expected, abs=3 * 0.5 / len(start) ** 0.5)
     assert max(shares.values()) == pytest.approx(shares["planner"], abs=0.02)
-    assert shares["planner_mean"] > 0.5 * shares["planner"]
-    assert isinstance(environment_baselines(task)["planner_mean"], MeanPlannerPolicy)
+    assert lengths["planner_steps"] == min(lengths[name] for name in ("planner", "planner_steps", "planner_mean"))
+    for name in ("planner_steps", "planner_mean"):
+        assert 0.5 * shares["planner"] < shares[name]
 
 
 def test_the_planner_knows_when_time_runs_out(stochastic_task: ReprogrammingTask) -> None:

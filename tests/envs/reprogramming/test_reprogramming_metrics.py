@@ -11,6 +11,7 @@ from bioppo.algorithms.baselines.random import RandomPolicy
 from bioppo.cli.sweeper import read_reference
 from bioppo.envs.evaluation import Trajectories
 from bioppo.envs.reprogramming.baselines import LookAheadPolicy, ShortestPathPolicy
+from bioppo.envs.reprogramming.config import ReprogrammingConfig
 from bioppo.envs.reprogramming.environment import ReprogrammingVectorEnv
 from bioppo.envs.reprogramming.evaluation import METRICS, SCALARS, horizon_table, measure, name_bins
 from bioppo.envs.reprogramming.metrics import (
@@ -22,6 +23,7 @@ from bioppo.envs.reprogramming.metrics import (
     measure_episodes,
     summarise,
 )
+from bioppo.envs.reprogramming.options import TaskOptions
 from bioppo.envs.reprogramming.task import ReprogrammingTask
 
 GOLDEN = json.loads((Path(__file__).parents[2] / "data" / "reprogramming" / "metrics.json").read_text())
@@ -123,6 +125,14 @@ def test_a_shortest_way_scores_best_on_held_out_cells(golden_task: Reprogramming
     np.testing.assert_array_equal(won["length"], won["optimal_length"])
     assert (golden_task.split[episodes["start"]] == 2).all()
     assert (episodes["start_type"] != episodes["target_type"]).all()
+
+
+@pytest.mark.parametrize("obs", ["dict", "features"])
+def test_planners_see_the_same_whatever_is_observed(golden_task: ReprogrammingTask, obs: str) -> None:
+    config = ReprogrammingConfig(task=TaskOptions(gamma=0.9831, obs=obs, features=10))
+    task = ReprogrammingTask(golden_task.table, config)
+    found = evaluate(ShortestPathPolicy(task), task, "test", episodes=100)
+    assert found.scalars == evaluate(ShortestPathPolicy(golden_task), golden_task, "test", episodes=100).scalars
 
 
 def test_tables_of_an_evaluation_agree_with_each_other(golden_task: ReprogrammingTask) -> None:
