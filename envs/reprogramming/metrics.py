@@ -143,7 +143,8 @@ def learning_curve_area(steps: FloatArray, success: FloatArray) -> float:
             f"A learning curve of {len(at) - 1} steps and {len(height) - 1} successes has no area: give as many of "
             "both, at least one, with steps that increase from above 0."
         )
-    return float(np.trapezoid(height, at) / at[-1])
+    # numpy.trapezoid is not in NumPy 1.26.
+    return float(np.sum(np.diff(at) * (height[1:] + height[:-1]) / 2) / at[-1])
 
 
 def evaluate(
