@@ -56,7 +56,9 @@ def save(table: Table, path: Path) -> Path:
             values[row, column[gene]] = value
     features = np.ascontiguousarray(table.features, dtype=np.float32)
     with replacing(features_path(path)) as file:
-        np.save(file, features)
+        # Not np.save, whose own writing hides why a disk refuses.
+        np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(features))
+        file.write(features.data)
     arrays: dict[str, NDArray[Any]] = {
         "T": np.asarray(table.next, dtype=np.int32),
         "shift": np.asarray(table.shift, dtype=np.float32),
