@@ -11,14 +11,14 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-VALIDATION, TRAINING, PHASE = "evaluation/success", "environment/success", "environment/phase"
-COLUMNS = {VALIDATION: "validation", TRAINING: "training", PHASE: "phase"}
+VALIDATION, PHASE = "evaluation/success", "environment/phase"
+COLUMNS = {VALIDATION: "validation", PHASE: "phase"}
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#A79B00")
 DASHES = ("-", "--", "-.", ":")
 
 
 def success_table(progress: "pd.DataFrame") -> "pd.DataFrame":
-    """Return ``simulator_calls``, ``validation``, ``training`` and ``phase`` of every update, where there are any."""
+    """Return ``simulator_calls``, ``validation`` (success) and ``phase`` of every update, where there are any."""
     found = {column: name for column, name in COLUMNS.items() if column in progress}
     if VALIDATION not in found:
         return progress.iloc[:0][["simulator_calls"]]
@@ -26,22 +26,16 @@ def success_table(progress: "pd.DataFrame") -> "pd.DataFrame":
 
 
 def draw_success(curve: "pd.DataFrame") -> "Figure":
-    """Draw the share of successes on validation cells and in training episodes; phases begin at grey lines."""
+    """Draw the share of successes in validation episodes; phases of a curriculum begin at grey lines."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6.8, 3.8), layout="constrained")
     axes = figure.subplots()
-    for name, colour, line in (("training", "0.6", "-"), ("validation", COLOURS[0], "-")):
-        if name in curve:
-            rows = curve[["simulator_calls", name]].dropna()
-            marker = "o" if name == "validation" and len(rows) < 40 else ""
-            axes.plot(
-                rows["simulator_calls"], 100 * rows[name], color=colour, linestyle=line, marker=marker, markersize=3.5,
-                label="validation cells" if name == "validation" else "training episodes",
-            )  # fmt: skip
+    rows = curve[["simulator_calls", "validation"]].dropna()
+    marker = "o" if len(rows) < 40 else ""
+    axes.plot(rows["simulator_calls"], 100 * rows["validation"], color=COLOURS[0], marker=marker, markersize=3.5)
     mark_phases(axes, phase_starts(curve))
     furnish(axes)
-    axes.legend(frameon=False, fontsize="small", loc="lower right")
     return figure
 
 
@@ -69,7 +63,7 @@ def study_success_table(variants: Mapping[str, Sequence[Path]]) -> "pd.DataFrame
 
 
 def draw_success_of_study(curves: "pd.DataFrame") -> "Figure":
-    """Draw the mean success on validation cells of every variant, with a band from the worst to the best seed.
+    """Draw the mean success in validation episodes of every variant, with a band from the worst to the best seed.
 
     Lines of phases are those at which half of a variant's seeds have begun the phase.
     """
@@ -126,7 +120,7 @@ def furnish(axes: "Axes") -> None:
 
     axes.set_ylim(-2, 102)
     axes.set_xlabel("simulator calls")
-    axes.set_ylabel("success, %")
+    axes.set_ylabel("success in validation episodes, %")
     axes.xaxis.set_major_formatter(
         FuncFormatter(lambda calls, _: f"{calls / 1000:g}k" if calls >= 1000 else f"{calls:g}")
     )

@@ -15,6 +15,8 @@ AGENT, SHORTEST, START, TARGET, CELLS = "#0072B2", "#D55E00", "#56B4E9", "#E69F0
 MOST_COLUMNS = 3
 MOST_NAMED = 9
 """Actions of a way that are written out."""
+CLOSE = 0.035
+"""Names and numbers nearer than this share of the drawing would cover each other."""
 
 
 def path_data(paths: "pd.DataFrame", shortest: "pd.DataFrame", drawing: "pd.DataFrame") -> "pd.DataFrame":
@@ -46,13 +48,13 @@ def draw_paths(data: "pd.DataFrame") -> "Figure":
     cells = data[data["series"] == "cells"]
     ways = data[data["series"] != "cells"]
     episodes = choose_columns(ways)
-    figure = Figure(figsize=(4.2 * len(episodes), 10.4), layout="constrained")
+    figure = Figure(figsize=(4.2 * len(episodes), 9.2), layout="constrained")
     panels = figure.subplots(2, len(episodes), sharex=True, sharey=True, squeeze=False)
     for row, (series, colour) in zip(panels, (("agent", AGENT), ("shortest", SHORTEST)), strict=True):
         for panel, episode in zip(row, episodes, strict=True):
             way = ways[(ways["series"] == series) & (ways["episode"] == episode)].sort_values("step")
             draw_cells(panel, cells, str(way["type"].iloc[0]), str(way["target_type"].iloc[0]))
-            draw_way(panel, way, colour)
+            draw_way(panel, way, colour, extent_of(cells))
             panel.set_title(title_of(way, series), loc="left", fontsize="medium")
             panel.set_xlabel(list_actions(way), fontsize=7.5, loc="left")
     return figure
@@ -75,44 +77,82 @@ def draw_cells(axes: "Axes", cells: "pd.DataFrame", start: str, target: str) -> 
     for kind, colour in [(None, CELLS), *colours.items()]:
         own = ~cells["type"].isin(colours) if kind is None else cells["type"] == kind
         axes.scatter(cells.loc[own, "x"], cells.loc[own, "y"], s=4, color=colour, linewidths=0, rasterized=True)
-    for kind, own in cells.groupby("type"):
+    middles = cells.groupby("type")[["x", "y"]].median()
+    middles = middles.loc[[*colours, *(kind for kind in middles.index if kind not in colours)]]
+    gap = CLOSE * extent_of(cells)
+    for kind, (x, y) in zip(middles.index, part_names(middles.to_numpy(dtype=float), 3 * gap, gap), strict=True):
         axes.text(
-            own["x"].median(),
-            own["y"].median(),
+            x,
+            y,
             str(kind),
-            fontsize=7,
-            color="black" if kind in colours else "0.45",
+            fontsize=7.5,
+            color="black" if kind in colours else "0.4",
             fontweight="bold" if kind in colours else "normal",
             horizontalalignment="center",
             verticalalignment="center",
-            zorder=2,
+            zorder=3,
         )
     axes.set_xticks([])
     axes.set_yticks([])
     axes.spines[:].set_visible(False)
 
 
-def draw_way(axes: "Axes", way: "pd.DataFrame", colour: str) -> None:
-    """Draw arrows from cell to cell, with the step's number beside each cell that is reached."""
+def part_names(places: "np.ndarray", width: float, height: float) -> "np.ndarray":
+    """Return places (n, 2) of names, each moved down until it is clear of those before it."""
+    free: list[np.ndarray] = []
+    for place in places:
+        moved = place.copy()
+        while any(abs(moved[0] - other[0]) < width and abs(moved[1] - other[1]) < height for other in free):
+            moved[1] -= height / 4
+        free.append(moved)
+    return np.array(free)
+
+
+def extent_of(cells: "pd.DataFrame") -> float:
+    """Return the longer side of the drawing."""
+    return float(np.ptp(cells[["x", "y"]].to_numpy(dtype=float), axis=0).max()) or 1.0
+
+
+def draw_way(axes: "Axes", way: "pd.DataFrame", colour: str, extent: float) -> None:
+    """Draw arrows from cell to cell, with the numbers of steps beside the cells that are reached."""
     place = way[["x", "y"]].to_numpy(dtype=float)
     for first, second in pairwise(place):
-        style = {"arrowstyle": "-|>", "color": colour, "linewidth": 1.3, "shrinkA": 2, "shrinkB": 2}
+        style = {"arrowstyle": "-|>", "color": colour, "linewidth": 1.3, "shrinkA": 0, "shrinkB": 0}
         axes.annotate("", xy=second, xytext=first, arrowprops=style, zorder=4)
     axes.plot(*place[0], color="black", marker="o", markersize=6, linestyle="", zorder=5)
     axes.plot(*place[-1], color="black", marker="X", markersize=8, linestyle="", zorder=5)
-    kept = np.flatnonzero(np.abs(np.diff(place, axis=0)).sum(axis=1) > 0) + 1
-    for step in kept[:MOST_NAMED]:
+    for text, spot in number_steps(place, CLOSE * extent):
         axes.annotate(
-            str(step),
-            place[step],
-            xytext=(3, 3),
+            text,
+            spot,
+            xytext=(4, 4),
             textcoords="offset points",
-            fontsize=7.5,
+            fontsize=8,
             color=colour,
             fontweight="bold",
             bbox={"facecolor": "white", "alpha": 0.7, "linewidth": 0, "pad": 0.4},
             zorder=6,
         )
+
+
+def number_steps(place: "np.ndarray", gap: float) -> "list[tuple[str, np.ndarray]]":
+    """Return the numbers to write and where, such as ``3`` or ``3-5`` for steps that end near to each other.
+
+    Parameters
+    ----------
+    place
+        (steps + 1, 2), the start first.
+    gap
+        Steps in a row that end within this of the first of them share their numbers; other places nearer than this
+        to one that has numbers go without.
+    """
+    labels: list[tuple[int, int, np.ndarray]] = []
+    for step in range(1, len(place)):
+        if labels and np.linalg.norm(place[step] - labels[-1][2]) < gap and labels[-1][1] == step - 1:
+            labels[-1] = (labels[-1][0], step, labels[-1][2])
+        elif all(np.linalg.norm(place[step] - spot) >= gap for *_, spot in labels):
+            labels.append((step, step, place[step]))
+    return [(f"{first}" if first == last else f"{first}-{last}", spot) for first, last, spot in labels]
 
 
 def title_of(way: "pd.DataFrame", series: str) -> str:

@@ -61,7 +61,7 @@ class PersistentDynamics:
         perturbed, column = np.unique(single.gene, return_inverse=True)
         touched = np.zeros((self.n_actions, len(perturbed)), dtype=np.float32)
         touched[single.condition, column] = 1.0
-        self._rivals: BoolArray = np.asarray(touched @ touched.T > 0)
+        self._rivals: BoolArray = np.greater(touched @ touched.T, 0)
         self._moves: OrderedDict[bytes, int] = OrderedDict()
 
     def free(self, num_envs: int) -> NDArray[np.int64]:

@@ -70,7 +70,7 @@ def draw_types(data: "pd.DataFrame") -> "Figure":
     rows, columns = wide.shape
     figure = Figure(figsize=(2.6 + 0.42 * columns, 1.7 + 0.36 * rows), layout="constrained")
     axes = figure.subplots()
-    image = axes.imshow(wide.to_numpy(), cmap="cividis", vmin=0, vmax=1, aspect="auto")
+    image = axes.imshow(100 * wide.to_numpy(), cmap="cividis", vmin=0, vmax=100, aspect="auto")
     axes.set_facecolor("white")
     axes.set_xticks(range(columns), [str(name) for name in wide.columns], rotation=60, horizontalalignment="right")
     axes.set_yticks(range(rows), [str(name) for name in wide.index])
@@ -83,8 +83,8 @@ def draw_types(data: "pd.DataFrame") -> "Figure":
                 axes.text(column, row, text, ha="center", va="center", fontsize=7, color=colour)
     axes.set_xlabel("target type")
     axes.set_ylabel("type of the start")
-    axes.set_title("success on test cells, %", loc="left", fontsize="medium")
-    figure.colorbar(image, ax=axes, label="share of episodes", pad=0.02)
+    axes.set_title("success in test episodes, %", loc="left", fontsize="medium")
+    figure.colorbar(image, ax=axes, label="episodes that succeed, %", pad=0.02)
     return figure
 
 
@@ -107,7 +107,7 @@ def draw_actions(data: "pd.DataFrame") -> "Figure":
     axes.set_ylim(max(len(shown), 1) - 0.4, -0.6)
     used, steps = int((data["count"] > 0).sum()), int(data["count"].sum())
     axes.set_title(f"{used} of {len(data)} actions used in {steps:,} steps", loc="left", fontsize="medium")
-    axes.set_xlabel("share of steps on test cells, %")
+    axes.set_xlabel("share of steps in test episodes, %")
     shares = data.groupby("activates")["share"].sum()
     handles = [
         Patch(color=colour, label=f"{name}, {100 * shares.get(kind, 0.0):.0f} % of steps")
