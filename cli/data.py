@@ -55,7 +55,7 @@ def add_table_words(verb: str, parser: "argparse.ArgumentParser") -> None:
     """Add the words of a verb about tables to its parser."""
     parser.add_argument("env", metavar="ENV", help="reprogramming, or another choice such as reprogramming_easy")
     parser.add_argument(
-        "overrides", metavar="KEY=VALUE", nargs="*", help="as in bioppo train, such as env.data.h5ad=FILE"
+        "overrides", metavar="KEY=VALUE", nargs="*", default=[], help="as in bioppo train, such as env.data.h5ad=FILE"
     )
     parser.add_argument("--config-dir", type=Path, help="folder of your own YAML files, as in training")
     if verb == "check":

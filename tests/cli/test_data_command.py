@@ -104,7 +104,7 @@ def test_clearing_removes_trained_models(mirror, tmp_path, capsys):
 
 MISTAKES = {
     "": "bioppo data: the following arguments are required: VERB; see `bioppo data --help`.",
-    "build": "argument VERB: invalid choice: 'build' (choose from ",
+    "make": "argument VERB: invalid choice: 'make' (choose from ",
     "get": "bioppo data get: the following arguments are required: NAME; see `bioppo data get --help`.",
     "get kinetic_varma kinetic_rena": "There is no data set 'kinetic_rena': did you mean kinetic_renaissance",
     "clear kinetic_vama": "There is no data set 'kinetic_vama': did you mean kinetic_varma",
@@ -124,9 +124,9 @@ def test_a_mistake_is_one_sentence_and_downloads_nothing(line, mirror, tmp_path,
 
 
 def test_the_choices_of_a_wrong_verb_are_named(mirror, capsys):
-    assert run("convert") == 2
+    assert run("unpack") == 2
     error = capsys.readouterr().err
-    assert all(verb in error for verb in ("list", "get", "clear"))
+    assert all(verb in error for verb in ("list", "get", "clear", "build", "check", "delta", "convert"))
 
 
 def test_being_offline_ends_in_one_sentence(mirror, tmp_path, monkeypatch, capsys):
@@ -146,7 +146,7 @@ def test_being_offline_ends_in_one_sentence(mirror, tmp_path, monkeypatch, capsy
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        ("bioppo data ", "list get clear"),
+        ("bioppo data ", "list get clear build check delta convert"),
         ("bioppo data g", "get"),
         ("bioppo data get kinetic_v", "kinetic_varma"),
         ("bioppo data get kinetic_varma kinetic_", "kinetic_renaissance"),
