@@ -101,7 +101,8 @@ class StochasticDynamics:
         weights = self._weights(cell, slice(None))
         mass = weights.sum(axis=-1, keepdims=True)
         moves = mass > SMALLEST_MASS
-        return self._neighbours[cell], np.where(moves, weights / np.where(moves, mass, 1.0), 0.0)
+        weights *= np.where(moves, 1.0 / np.where(moves, mass, 1.0), 0.0)
+        return self._neighbours[cell], weights
 
     def _weights(self, cell: IntArray, action: IntArray | slice) -> FloatArray:
         """Return the probability of every neighbour in 64 bits, without those that may not be entered."""

@@ -26,6 +26,12 @@ if TYPE_CHECKING:
 PAIR, GATE, STEPS = 0, 1, 2
 """Places of an episode's random numbers in its stream; those of its steps go on without end."""
 
+AHEAD = 8
+"""Episodes whose beginnings are drawn at once, since a draw costs nearly the same for one copy and for all."""
+
+COUNTED = ("activation", "self_loop", "forced_stay")
+"""Keys of ``info`` whose share of all steps of an update is logged."""
+
 
 class ReprogrammingVectorEnv(BatchedEnv):
     """A batch of measured cells, each moved by knock-outs and overexpressions towards a type.
@@ -46,7 +52,6 @@ class ReprogrammingVectorEnv(BatchedEnv):
     """
 
     metrics = METRICS
-    logged_means = ("activation", "self_loop", "forced_stay")
     suggested_deterministic = True
     masked = True
 
@@ -76,6 +81,7 @@ class ReprogrammingVectorEnv(BatchedEnv):
             action_space=gymnasium.spaces.Discrete(task.n_actions),
         )
         self._copies = np.arange(num_envs)
+        self._counts = np.zeros(len(COUNTED) + 1, dtype=np.int64)
         self._shown = task.shown_masks(training=self.training)
         self._is_goal, self._distance = task.goals.is_goal.ravel(), task.distance.ravel()
         self._arriving = task.arriving.ravel()
@@ -150,6 +156,7 @@ class ReprogrammingVectorEnv(BatchedEnv):
         state["cell"][copies] = cell
         state["start"][copies] = cell
         state["target"][copies] = target
+        state["optimal_length"][copies] = self._distance.take(cell * self.task.n_types + target)
         if self.training:
             state["limit"][copies] = self.phase_horizon
         if self.persistent is not None:
@@ -158,8 +165,8 @@ class ReprogrammingVectorEnv(BatchedEnv):
     def advance(self, actions: Arrays) -> Transition:
         """Move every cell, and see whether it is a goal cell now."""
         state, n_types = self.state, self.task.n_types
-        actions = np.asarray(actions, dtype=np.int64)
-        if actions.min() < 0 or actions.max() >= self.task.n_actions:
+        actions = np.array(actions, dtype=np.int64)
+        if actions.view(np.uint64).max() >= self.task.n_actions:  # negative ones are huge as well
             raise ActionError(f"An action is not among 0 to {self.task.n_actions - 1}: give positions of actions.")
         self.simulator_calls += self.num_envs
         cell, target = state["cell"], state["target"]
@@ -175,13 +182,14 @@ class ReprogrammingVectorEnv(BatchedEnv):
         info = {
             "success": success,
             "distance": self._distance.take(after),
-            "optimal_length": self._distance.take(state["start"] * n_types + target),
+            "optimal_length": state["optimal_length"].copy(),
             "activation": self.task.activates.take(actions),
             "self_loop": reached == cell,
             "forced_stay": self.forced.take(cell),
         }
         if self.training:
             self._advance_curriculum(success, truncated)
+            self._counts += [self.num_envs, *(np.count_nonzero(info[key]) for key in COUNTED)]
         else:
             info |= {"start": state["start"].copy(), "target": target.copy(), "cell": reached.copy(), "action": actions}
         return Transition(reward, success.copy(), truncated, info)
@@ -240,8 +248,11 @@ class ReprogrammingVectorEnv(BatchedEnv):
         return consult(self, agent, question)
 
     def training_scalars(self) -> dict[str, float]:
-        """Return the statistics since the last call, with the phase of the curriculum, counted from 1."""
+        """Return the statistics since the last call, with shares of steps and the curriculum's phase, from 1."""
         scalars = super().training_scalars()
+        steps, *counts = self._counts.tolist()
+        scalars |= {key: count / steps for key, count in zip(COUNTED, counts, strict=True) if steps}
+        self._counts[:] = 0
         if self.training and self.config.curriculum.kind != "none":
             scalars["phase"] = float(self.phase + 1)
         return scalars
@@ -267,6 +278,8 @@ class ReprogrammingVectorEnv(BatchedEnv):
         super().set_state(state)
         self.streams.keys = np.array(state["keys"], dtype=np.uint64)
         self.streams.episode = np.array(state["episode"], dtype=np.uint64)
+        self._ahead = None
+        self._counts[:] = 0
         if self.training:
             self._recent = np.array(state["recent"], dtype=bool)
 
@@ -274,11 +287,13 @@ class ReprogrammingVectorEnv(BatchedEnv):
         generators = super()._make_generators(seed)
         keys = [generator.integers(2**64, dtype=np.uint64) for generator in generators]
         self.streams = CounterStreams(np.array(keys, dtype=np.uint64))
+        self._ahead: tuple[np.ndarray, FloatArray] | None = None
         return generators
 
     def _make_state(self) -> None:
         for key in ("cell", "start", "target", *(["limit"] if self.training else [])):
             self.state[key] = np.zeros(self.num_envs, dtype=np.int64)
+        self.state["optimal_length"] = np.zeros(self.num_envs, dtype=np.int16)
         if self.training and self.config.curriculum.kind == "bfs_gated":
             self.state["gated"] = np.zeros(self.num_envs, dtype=bool)
         if self.persistent is not None:
@@ -290,7 +305,7 @@ class ReprogrammingVectorEnv(BatchedEnv):
         self._pending.setdefault("success", []).append(self._is_goal.take(after))
 
     def _draw(self, copies: np.ndarray) -> tuple[IntArray, IntArray]:
-        uniform = self.streams.uniform(copies, PAIR, 2)
+        uniform = self._draw_ahead(copies)
         if self.config.curriculum.kind == "bfs_gated":
             gated = uniform[:, GATE] >= self.config.curriculum.full_share
             self.state["gated"][copies] = gated
@@ -300,6 +315,23 @@ class ReprogrammingVectorEnv(BatchedEnv):
             pairs = self.task.pairs(kinds[self.phase if self._staged else -1], self.phase_horizon)
             pair = pairs[(uniform[:, PAIR] * len(pairs)).astype(np.int64)]
         return pair // self.task.n_types, pair % self.task.n_types
+
+    def _draw_ahead(self, copies: np.ndarray) -> FloatArray:
+        """Return the numbers (n, ...) that the episodes of these copies begin with, the same as if drawn one by one."""
+        episode = self.streams.episode
+        if self._ahead is not None:
+            first, drawn = self._ahead
+            place = episode[copies] - first[copies]
+            if place.max() < AHEAD:
+                return np.asarray(drawn[place.view(np.int64), copies])
+        first = episode + np.uint64(1)
+        first[copies] = episode[copies]
+        later = CounterStreams(np.tile(self.streams.keys, AHEAD))
+        later.episode = (first + np.arange(AHEAD, dtype=np.uint64)[:, None]).ravel()
+        count = 2 if self.config.curriculum.kind == "bfs_gated" else 1
+        drawn = later.uniform(np.arange(len(later.keys)), PAIR, count).reshape(AHEAD, self.num_envs, count)
+        self._ahead = first, drawn
+        return np.asarray(drawn[0, copies])
 
     def _draw_gated(self, uniform: FloatArray, gated: np.ndarray) -> IntArray:
         near, counts = self.task.pairs_by_distance

@@ -245,3 +245,27 @@ def test_gymnasium_makes_dict_observations_and_the_package_indices(golden_table,
     assert many.reset()[0].shape == (8, 4)
     features = bioppo.make_env("reprogramming", num_envs=8, obs="features", data=data, task={"features": 7})
     assert features.reset()[0].shape == (8, 14)
+
+
+def test_episodes_drawn_ahead_begin_as_those_drawn_one_by_one(make):
+    environment = make(30)
+    environment.reset(seed=0)
+    pairs = environment.task.pairs(2, 28)
+    for step in range(60):
+        copies = np.flatnonzero(np.random.default_rng(step).random(30) < 0.5)
+        environment.restart(copies)
+        uniform = environment.streams.uniform(copies, 0)[:, 0]
+        expected = pairs[(uniform * len(pairs)).astype(np.int64)]
+        np.testing.assert_array_equal(environment.state["cell"][copies], expected // 3)
+        np.testing.assert_array_equal(environment.state["target"][copies], expected % 3)
+    assert environment.streams.episode.max() > 20
+
+
+def test_shares_of_steps_are_logged_and_forgotten(make):
+    environment = make(100)
+    environment.reset(seed=0)
+    seen = [environment.step(np.random.default_rng(step).integers(20, size=100))[4] for step in range(5)]
+    scalars = environment.training_scalars()
+    for key in ("activation", "self_loop", "forced_stay"):
+        assert scalars[key] == pytest.approx(np.mean([info[key] for info in seen]))
+    assert not environment.training_scalars()
