@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 
 AGENT, SHORTEST, START, TARGET, CELLS = "#0072B2", "#D55E00", "#56B4E9", "#E69F00", "0.87"
 MOST_COLUMNS = 3
@@ -48,7 +49,7 @@ def draw_paths(data: "pd.DataFrame") -> "Figure":
     cells = data[data["series"] == "cells"]
     ways = data[data["series"] != "cells"]
     episodes = choose_columns(ways)
-    figure = Figure(figsize=(4.2 * len(episodes), 9.2), layout="constrained")
+    figure = Figure(figsize=(max(4.2 * len(episodes), 9.0), 9.5), layout="constrained")
     panels = figure.subplots(2, len(episodes), sharex=True, sharey=True, squeeze=False)
     for row, (series, colour) in zip(panels, (("agent", AGENT), ("shortest", SHORTEST)), strict=True):
         for panel, episode in zip(row, episodes, strict=True):
@@ -57,7 +58,23 @@ def draw_paths(data: "pd.DataFrame") -> "Figure":
             draw_way(panel, way, colour, extent_of(cells))
             panel.set_title(title_of(way, series), loc="left", fontsize="medium")
             panel.set_xlabel(list_actions(way), fontsize=7.5, loc="left")
+    figure.legend(handles=make_key(), loc="outside lower center", ncols=6, frameon=False, fontsize="small")
     return figure
+
+
+def make_key() -> "list[Line2D]":
+    """Return what the signs mean."""
+    from matplotlib.lines import Line2D
+
+    signs = (
+        ("first cell", "black", "o", ""),
+        ("last cell", "black", "X", ""),
+        ("cells of the first type", START, ".", ""),
+        ("cells of the target type", TARGET, ".", ""),
+        ("agent", AGENT, "", "-"),
+        ("a shortest way by the table", SHORTEST, "", "-"),
+    )
+    return [Line2D([], [], color=colour, marker=mark, linestyle=line, label=text) for text, colour, mark, line in signs]
 
 
 def choose_columns(ways: "pd.DataFrame", most: int = MOST_COLUMNS) -> list[int]:
@@ -124,7 +141,7 @@ def draw_way(axes: "Axes", way: "pd.DataFrame", colour: str, extent: float) -> N
     for text, spot in number_steps(place, CLOSE * extent):
         axes.annotate(
             text,
-            spot,
+            (spot[0], spot[1]),
             xytext=(4, 4),
             textcoords="offset points",
             fontsize=8,
