@@ -66,15 +66,17 @@ def make_key() -> "list[Line2D]":
     """Return what the signs mean."""
     from matplotlib.lines import Line2D
 
-    signs = (
-        ("first cell", "black", "o", ""),
-        ("last cell", "black", "X", ""),
-        ("cells of the first type", START, ".", ""),
-        ("cells of the target type", TARGET, ".", ""),
-        ("agent", AGENT, "", "-"),
-        ("a shortest way by the table", SHORTEST, "", "-"),
+    marks = (
+        ("first cell", "black", "o"),
+        ("last cell", "black", "X"),
+        ("cells of the first type", START, "."),
+        ("cells of the target type", TARGET, "."),
     )
-    return [Line2D([], [], color=colour, marker=mark, linestyle=line, label=text) for text, colour, mark, line in signs]
+    lines = (("agent", AGENT), ("a shortest way by the table", SHORTEST))
+    return [
+        *(Line2D([], [], color=colour, marker=mark, linestyle="", label=text) for text, colour, mark in marks),
+        *(Line2D([], [], color=colour, label=text) for text, colour in lines),
+    ]
 
 
 def choose_columns(ways: "pd.DataFrame", most: int = MOST_COLUMNS) -> list[int]:
