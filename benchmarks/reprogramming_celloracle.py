@@ -33,18 +33,18 @@ NEIGHBOURS = 200
 
 def main() -> None:
     """Print seconds and ratios for each size of data."""
-    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    arguments.add_argument("--large", action="store_true", help="also 2,000 cells x 3,000 genes")
-    large = arguments.parse_args().large
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--large", action="store_true", help="also 2,000 cells x 3,000 genes")
+    arguments = parser.parse_args()
     warnings.simplefilter("ignore")
     celloracle_backend.import_celloracle()
-    compare(1200, 1000, network=True)
-    if large:
-        compare(2000, 3000, network=False)
+    compare(1200, 1000, network=True, precisions=("float32", "float64"))
+    if arguments.large:
+        compare(2000, 3000, network=False, precisions=("float32",))
 
 
-def compare(n_cells: int, n_genes: int, *, network: bool) -> None:
-    """Print a block of lines for cells of the embedded landscape in another size."""
+def compare(n_cells: int, n_genes: int, *, network: bool, precisions: tuple[str, ...]) -> None:
+    """Print a block of lines for cells of the embedded landscape in another size; with the network's fit if asked."""
     config = ReprogrammingConfig(
         data=DataOptions(n_genes=n_genes),
         grn=GRNOptions(fit_on="all"),
@@ -77,7 +77,7 @@ def compare(n_cells: int, n_genes: int, *, network: bool) -> None:
     propagation = time_propagation(prepared, grn, actions)
     print(f"  changes of expression alone: bioppo {propagation:.1f} s for {count} actions,", end=" ")
     print(f"{per_call[0] * count / propagation:.0f} times (celloracle's side EXTRAPOLATED)")
-    for precision in ("float32", "float64"):
+    for precision in precisions:
         exact = dataclasses.replace(config, table=dataclasses.replace(config.table, precision=precision))
         seconds, table = timed(lambda exact=exact: build(prepared, grn, actions, exact))
         difference = np.abs(table.shift[:, chosen] - shifts).max()

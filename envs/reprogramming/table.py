@@ -6,6 +6,7 @@ second process finds the table, and another gain finds the moves.
 """
 
 from dataclasses import asdict, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -80,9 +81,8 @@ def build_cached(
     """Return a table from the cache, or build it there; another process that builds the same is waited for."""
     prepared, grn, actions = simulation.prepared, simulation.grn, simulation.actions
     source = {"source": simulation.source}
-    if not config.table.cache or config.sim.backend == "celloracle":
-        folder = None
-    else:
+    folder = None
+    if config.table.cache:
         folder = moves_folder(move_key(prepared, grn, actions, MoveOptions.of(config), space_of(prepared, config)))
     if folder is None:
         return build(prepared, grn, actions, config, progress=progress, device=device, meta=source)
@@ -237,7 +237,9 @@ def table_key(prepared: Prepared, grn: Grn, actions: Actions, config: Reprogramm
     """Return the SHA-256 of everything that a finished table holds or follows from."""
     options = config.table
     moves = move_key(prepared, grn, actions, MoveOptions.of(config), space_of(prepared, config))
-    facts = [FORMAT, config.sim.backend, options.gain, options.snap, options.shift]
+    facts = [FORMAT, options.gain, options.snap, options.shift]
+    if config.sim.backend == "celloracle":
+        facts.append(f"celloracle {version('celloracle')}")
     return digest([moves, facts], [prepared.features, prepared.pcs, prepared.split, prepared.cells, prepared.clusters])
 
 

@@ -358,6 +358,20 @@ def file_options(folder):
     )
 
 
+def test_a_finished_table_is_found_again(h5ad, monkeypatch):
+    config = ReprogrammingConfig(
+        data=file_options(h5ad),
+        impute=ImputeOptions(use_existing=True),
+        sim=SimOptions(backend="celloracle", n_propagation=1),
+        table=TableOptions(neighbors=NEIGHBOURS),
+    )
+    first = load_table(config)
+    monkeypatch.setattr(celloracle_backend, "simulate", lambda *_, **__: pytest.fail("simulated again"))
+    assert np.array_equal(load_table(config).next, first.next)
+    other = dataclasses.replace(config, sim=dataclasses.replace(config.sim, backend="builtin"))
+    assert load_table(other).meta["key"] != first.meta["key"]
+
+
 @pytest.mark.parametrize("source", ["h5ad", "oracle"])
 @pytest.mark.parametrize("unit", ["cluster", "whole"])
 def test_tables_of_both_backends_are_the_same(h5ad, saved, source, unit):
