@@ -20,21 +20,24 @@ class BuildLines:
         self.printed = 0.0
 
     def __call__(self, done: int, total: int) -> None:
-        """Print a line where the last one is old, or where the end is reached after one was printed."""
+        """Print a line where the last one is old, and one at the end of what took longer than a moment."""
         now = time.monotonic()
         if self.began is None:
             self.began = self.printed = now
             self.first = done
-            if done:
-                print(f"Transition table: {done:,} of {total:,} cells are there already.", file=sys.stderr, flush=True)
+            if 0 < done < total:
+                say(f"{done:,} of {total:,} cells are there already.")
+        elif done == total and now - self.began >= LINE_SECONDS:
+            say(f"{total:,} cells after {duration(now - self.began)}.")
         elif now - self.printed >= LINE_SECONDS:
             self.printed = now
             left = (now - self.began) / max(1, done - self.first) * (total - done)
-            print(
-                f"Transition table: {done:,} of {total:,} cells, about {duration(left)} left",
-                file=sys.stderr,
-                flush=True,
-            )
+            say(f"{done:,} of {total:,} cells, about {duration(left)} left")
+
+
+def say(text: str) -> None:
+    """Print a line about the build."""
+    print(f"Transition table: {text}", file=sys.stderr, flush=True)
 
 
 def duration(seconds: float) -> str:
