@@ -73,6 +73,7 @@ class ReprogrammingVectorEnv(BatchedEnv):
         self.forced = np.zeros_like(forced) if task.persistent is not None else forced
         self.observer = make_observer(task, noise=config.task.obs_noise if self.training else 0.0)
         self.streams = CounterStreams(np.zeros(0, dtype=np.uint64))  # made anew by the seeding
+        self._ahead: tuple[np.ndarray, FloatArray] | None = None
         super().__init__(
             num_envs=num_envs,
             seed=seed,
@@ -189,7 +190,7 @@ class ReprogrammingVectorEnv(BatchedEnv):
         }
         if self.training:
             self._advance_curriculum(success, truncated)
-            self._counts += [self.num_envs, *(np.count_nonzero(info[key]) for key in COUNTED)]
+            self._counts += np.array([self.num_envs, *(np.count_nonzero(info[key]) for key in COUNTED)])
         else:
             info |= {"start": state["start"].copy(), "target": target.copy(), "cell": reached.copy(), "action": actions}
         return Transition(reward, success.copy(), truncated, info)
@@ -287,7 +288,7 @@ class ReprogrammingVectorEnv(BatchedEnv):
         generators = super()._make_generators(seed)
         keys = [generator.integers(2**64, dtype=np.uint64) for generator in generators]
         self.streams = CounterStreams(np.array(keys, dtype=np.uint64))
-        self._ahead: tuple[np.ndarray, FloatArray] | None = None
+        self._ahead = None
         return generators
 
     def _make_state(self) -> None:

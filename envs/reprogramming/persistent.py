@@ -61,7 +61,8 @@ class PersistentDynamics:
         perturbed, column = np.unique(single.gene, return_inverse=True)
         touched = np.zeros((self.n_actions, len(perturbed)), dtype=np.float32)
         touched[single.condition, column] = 1.0
-        self._rivals: BoolArray = np.greater(touched @ touched.T, 0)
+        shared: FloatArray = touched @ touched.T
+        self._rivals: BoolArray = np.asarray(shared > 0)
         self._moves: OrderedDict[bytes, int] = OrderedDict()
 
     def free(self, num_envs: int) -> NDArray[np.int64]:
@@ -70,8 +71,8 @@ class PersistentDynamics:
 
     def masks(self, clamps: IntArray) -> BoolArray:
         """Return which actions are allowed, (num_envs, A)."""
-        open_rows = ~(clamps > 0).all(axis=1)
-        return open_rows[:, None] | self.flags(clamps)
+        open_rows: BoolArray = np.asarray((clamps == 0).any(axis=1))
+        return self.flags(clamps) | open_rows[:, None]
 
     def flags(self, clamps: IntArray) -> BoolArray:
         """Return which actions hold, (num_envs, A)."""
