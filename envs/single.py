@@ -6,6 +6,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 
+from .. import UserError
 from .batched import BatchedEnv
 
 
@@ -20,6 +21,11 @@ class SingleEnv(gymnasium.Env[Any, Any]):
     def __init__(self, batched: BatchedEnv) -> None:
         if batched.num_envs != 1:
             raise ValueError(f"a one-copy view needs num_envs=1, not {batched.num_envs}")
+        if len(batched.agents) > 1:
+            raise UserError(
+                f"{', '.join(batched.agents)} all learn, and a gymnasium.Env has one reward: use the PettingZoo view "
+                "of the environment, or make_env with num_envs=1."
+            )
         self.batched = batched
         self.observation_space = batched.single_observation_space
         self.action_space = batched.single_action_space

@@ -6,6 +6,7 @@ distribution with independent coordinates, plays each as whole episodes, and mov
 
 import json
 import math
+import warnings
 
 import numpy as np
 from gymnasium import spaces
@@ -156,6 +157,18 @@ class CEMLearner:
         searched = list(self.spaces.values())[: 1 if self.config.symmetric else None]
         low = np.concatenate([space.low.ravel() for space in searched]).astype(np.float64)
         high = np.concatenate([space.high.ravel() for space in searched]).astype(np.float64)
+        for key, value, sign, limit in (("low", self.config.low, 1, low), ("high", self.config.high, -1, high)):
+            if value is not None and (sign * value < sign * limit).all():
+                raise UserError(
+                    f"algo.{key}={value:g} lies outside of all actions, {', '.join(map(str, searched))}: give a value "
+                    "inside them, or null for their own limit."
+                )
+            if value is not None and (sign * value < sign * limit).any():
+                warnings.warn(
+                    f"algo.{key}={value:g} lies outside of some actions ({', '.join(map(str, searched))}), which keep "
+                    "their own limit.",
+                    stacklevel=2,
+                )
         if self.config.low is not None:
             low = np.maximum(low, self.config.low)
         if self.config.high is not None:

@@ -13,6 +13,7 @@ from .culture.conserving import check_concentrations, order_free_sum, scale_reac
 from .culture.model_groups import ModelGroup, StepOptions
 from .culture.repairs import OPTIMAL
 from .culture.step_result import Rates, StepResult, join_results
+from .solvers.form_solver import LinearProgramError
 
 FloatArray = NDArray[np.float64]
 State = dict[str, NDArray[Any]]
@@ -185,7 +186,10 @@ class Community:
             part["volume"] = part["volume"] + fed
             # Over the new volume, mixing what was there with what is fed keeps every amount exactly.
             outflow = fed / part["volume"] / hours
-        rates = self.rates(start, chosen, outflow, basis=part["basis"], held=part.get("held_lower"), hours=hours)
+        try:
+            rates = self.rates(start, chosen, outflow, basis=part["basis"], held=part.get("held_lower"), hours=hours)
+        except LinearProgramError as error:
+            raise stopped(error, part, chosen) from error
         wide = hours if np.ndim(hours) == 0 else hours[:, None]
         moved = rates.change * wide
         after = start + moved
@@ -336,6 +340,16 @@ class Community:
             state["concentration"][rows] = after
             state["clipped"][rows] += start - before
             state["supplied"][rows] += after - start
+
+
+def stopped(error: LinearProgramError, state: State, actions: FloatArray) -> UserError:
+    """Return the sentence about a step that no solver solves, and put state, actions and steps beside the bounds."""
+    error.keep({"actions": actions, **state})
+    first, last = (int(end(state["community_step"])) + 1 for end in (np.min, np.max))
+    return UserError(
+        f"{error.reason} in step {first if first == last else f'{first} to {last}'} of the culture: bounds, state, "
+        f"actions and steps are in {error.file}; continue from the last checkpoint with another solver or tie_break."
+    )
 
 
 __all__ = ["Community", "State", "StepOptions", "StepResult"]

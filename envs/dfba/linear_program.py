@@ -284,7 +284,7 @@ class LinearProgram:
 
     def _solution(self, answers: Answers) -> Solution:
         outputs = answers.outputs
-        growth = np.where(answers.feasible, outputs[:, 0], np.nan)
+        growth = outputs[:, 0] if answers.feasible.all() else np.where(answers.feasible, outputs[:, 0], np.nan)
         exchange = outputs[:, 1 : 1 + len(self.tracked)]
         return Solution(growth, answers.feasible, exchange, answers.place, answers.fluxes)
 

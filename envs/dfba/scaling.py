@@ -54,7 +54,7 @@ class ActionScaling:
             return values
         place = self.places[agent]
         low, high = self.low[place], self.high[place]
-        scaled: FloatArray = low + (np.clip(values, -1.0, 1.0) + 1.0) * (0.5 * (high - low))
+        scaled: FloatArray = low + (np.minimum(np.maximum(values, -1.0), 1.0) + 1.0) * (0.5 * (high - low))
         return scaled
 
     def written(self, agent: str, physical: FloatArray) -> FloatArray:

@@ -143,6 +143,10 @@ def test_the_searched_range_is_the_actions_or_narrower(rope_env):
     assert learner.low.tolist() == [0, 0]
     assert learner.high.tolist() == [1, 1]
     np.testing.assert_array_equal(learner.mean, np.full((3, 2), 0.5))
+    with pytest.raises(UserError, match=r"algo.low=-2 lies outside of all actions, Box.*or null for their own limit"):
+        cem(rope_env(), low=-2.0)
+    with pytest.raises(UserError, match=r"algo.high=1.5 lies outside of all actions"):
+        cem(rope_env(), high=1.5)
     with pytest.raises(UserError, match=r"algo.low=1.0 and algo.high=None leave no finite range"):
         cem(rope_env(), low=1.0)
 

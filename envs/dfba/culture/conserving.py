@@ -55,6 +55,7 @@ def check_concentrations(after: FloatArray, names: Sequence[str]) -> None:
 def share_of(available: FloatArray, wanted: FloatArray) -> FloatArray:
     """Return which share (at most 1) of what is wanted there is."""
     available = np.maximum(available, 0.0)
-    share = np.ones_like(wanted)
-    np.divide(available, wanted, out=share, where=wanted > available)
+    share, scarce = np.ones_like(wanted), wanted > available
+    if scarce.any():
+        np.divide(available, wanted, out=share, where=scarce)
     return share

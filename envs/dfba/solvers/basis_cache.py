@@ -51,7 +51,9 @@ class BasisCache:
                 if number in self.bases:
                     self.try_basis(number, np.flatnonzero(last == number), inputs, place, outputs)
         pending = np.flatnonzero(place == UNKNOWN)
-        if len(pending) and self.rays:
+        if not len(pending):
+            return place, outputs
+        if self.rays:
             self.try_rays(pending, inputs, place)
             pending = pending[place[pending] == UNKNOWN]
         for number in self._by_use():
@@ -68,17 +70,13 @@ class BasisCache:
         basis = self.bases[number]
         whole = len(copies) == len(inputs)
         values = (inputs if whole else inputs[copies]).take(basis.inputs, axis=1) @ basis.system
-        if basis.n_slacks:
+        if basis.n_slacks and values[:, : basis.n_slacks].min() < 0.0:
             fits = values[:, : basis.n_slacks].min(axis=1) >= 0.0
-            count = int(np.count_nonzero(fits))
-            if count < len(copies):
-                copies, values = copies[fits], values[fits]
-                whole = False
-        else:
-            count = len(copies)
-        if not count:
+            copies, values = copies[fits], values[fits]
+            whole = False
+        if not len(copies):
             return
-        basis.uses += count
+        basis.uses += len(copies)
         basis.last_use = self.calls
         if whole:
             place[:] = number

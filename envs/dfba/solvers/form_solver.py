@@ -42,8 +42,13 @@ class LinearProgramError(RuntimeError):
     def __init__(self, reason: str, lower: FloatArray, upper: FloatArray) -> None:
         handle, self.file = tempfile.mkstemp(prefix="bioppo-linear-program-", suffix=".npz")
         os.close(handle)
-        np.savez(self.file, lower=lower, upper=upper)
+        self.reason, self.lower, self.upper = reason, lower, upper
+        self.keep({})
         super().__init__(f"{reason}; the bounds are in {self.file}")
+
+    def keep(self, more: dict[str, Any]) -> None:
+        """Write further arrays into the file, such as the state in which it happened."""
+        np.savez(self.file, lower=self.lower, upper=self.upper, **more)
 
 
 @dataclass(slots=True, eq=False)
@@ -253,7 +258,11 @@ class FormSolver:
             self.counts["checked"] += 1
             lower, upper = self.form.column_bounds(inputs[copy])
             checker.restart()
-            answer = checker.solve(lower, upper, levels=self.form.n_growth_levels)
+            try:
+                answer = checker.solve(lower, upper, levels=self.form.n_growth_levels)
+            except SolverError as error:
+                logger.debug("An answer is not checked: %s.", error)
+                continue
             growth = None if answer.columns is None else float((self.form.reported_of_columns @ answer.columns)[0])
             if growth is None and feasible[copy]:
                 # HiGHS may draw the line between almost and not feasible elsewhere within the tolerance.
@@ -273,7 +282,8 @@ class FormSolver:
     def _count(self, count: int, misses: int, place: NDArray[np.intp]) -> None:
         """Note how many copies a known basis or proof answered; where that is too rarely so, the cache goes off."""
         self.counts["hits"] += count - misses
-        self.counts["proofs"] += int(np.count_nonzero((place <= -2) & (place != CROSSED)))
+        if place.min(initial=0) <= -2:
+            self.counts["proofs"] += int(np.count_nonzero((place <= -2) & (place != CROSSED)))
         if not self.may_switch_off:
             return
         self._window[0] += count

@@ -248,6 +248,11 @@ def test_gymnasium_and_stable_baselines_accept_it():
     assert StableBaselinesAdapter(make()).reset().shape == (3, 4)
 
 
+def test_a_gymnasium_environment_has_one_learner():
+    with pytest.raises(UserError, match=r"agent1, agent2 all learn, .*: use the PettingZoo view"):
+        gymnasium.make("bioppo/Dfba-v0", case="starch_amylase/two", disable_env_checker=True)
+
+
 def test_supersuit_wraps_it():
     import supersuit
 
