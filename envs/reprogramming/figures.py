@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .learning_figures import draw_success, draw_success_of_study, study_success_table, success_table
+from .path_charts import Chart, path_chart
 from .path_figures import draw_paths, path_data
 from .share_figures import action_data, draw_actions, draw_distances, draw_lengths, draw_types, length_data, type_data
 
@@ -55,6 +56,12 @@ def figure_data(run_directory: Path) -> "dict[str, pd.DataFrame]":
     if len(success):
         found["success"] = success
     return found
+
+
+def charts(run_directory: Path) -> dict[str, Chart]:
+    """Return the ways for a browser, where a run has any."""
+    found = figure_data(run_directory)
+    return {"paths": path_chart(found["paths"])} if "paths" in found else {}
 
 
 def study_figures(variants: Mapping[str, Sequence[Path]]) -> "dict[str, Figure]":

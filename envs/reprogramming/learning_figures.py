@@ -86,7 +86,7 @@ def draw_success_of_study(curves: "pd.DataFrame") -> "Figure":
         medians = {phase: float(np.median([found[phase] for found in starts if phase in found])) for phase in phases}
         mark_phases(axes, medians, colour=colour if len(variants) > 1 else "0.6")
     furnish(axes)
-    axes.set_title("mean over seeds, band from worst to best", loc="left", fontsize="medium")
+    axes.set_title("mean over seeds, band from worst to best", loc="left", fontsize="medium", pad=14)
     figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize="small")
     return figure
 

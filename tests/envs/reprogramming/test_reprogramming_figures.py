@@ -48,9 +48,21 @@ def test_every_figure_is_drawn_from_its_data(run):
         assert (run / f"{name}.png").stat().st_size > 5_000, name
 
 
+def test_a_browser_can_show_every_way(run):
+    (chart,) = figures.charts(run).values()
+    data = figures.figure_data(run)["paths"]
+    json.dumps(chart, allow_nan=False)
+    lines = [trace for trace in chart["data"] if trace["mode"] == "lines+markers"]
+    assert len(lines) == 2 * data["episode"].nunique()
+    assert sum(len(trace["x"]) for trace in lines) == (data["series"] != "cells").sum()
+    assert sum(len(trace["x"]) for trace in chart["data"] if trace["mode"] == "markers") == 120
+    assert [trace["visible"] for trace in lines[:3]] == [True, True, "legendonly"]
+
+
 def test_an_unfinished_run_has_its_curve_alone(tmp_path, run):
     (tmp_path / "progress.csv").write_text((run / "progress.csv").read_text())
     assert set(figures.figures(tmp_path)) == {"success"}
+    assert figures.charts(tmp_path) == {}
 
 
 def test_shortest_ways_are_as_long_as_the_planner_says(golden_task, measured):
