@@ -19,7 +19,16 @@ from .moves import Moves
 from .project import choose_gain, find_neighbours, scale_by_size, snap
 from .simulation import Simulation, load_simulation
 from .table_blocks import locked
-from .table_cache import digest, find_request, find_table, moves_folder, note_request, request_key, table_folder
+from .table_cache import (
+    code_version,
+    digest,
+    find_request,
+    find_table,
+    moves_folder,
+    note_request,
+    request_key,
+    table_folder,
+)
 from .table_file import FORMAT, NO_MOVES, load, save, warn_notes
 from .table_moves import MoveOptions, as_arrays, compute_moves, move_key
 from .table_progress import BuildLines, Progress
@@ -239,7 +248,7 @@ def table_key(prepared: Prepared, grn: Grn, actions: Actions, config: Reprogramm
     moves = move_key(prepared, grn, actions, MoveOptions.of(config), space_of(prepared, config))
     facts = [FORMAT, options.gain, options.snap, options.shift]
     if config.sim.backend == "celloracle":
-        facts.append(f"celloracle {version('celloracle')}")
+        facts += [version("celloracle"), code_version("celloracle_backend.py")]
     return digest([moves, facts], [prepared.features, prepared.pcs, prepared.split, prepared.cells, prepared.clusters])
 
 
@@ -254,5 +263,11 @@ def _celloracle_moves(
         )
     options = MoveOptions.of(config)
     neighbours = find_neighbours(prepared.embedding, options.neighbors, plus_one=options.plus_one)
-    moves = simulate(prepared, grn, actions, config, neighbours, top_q=options.top_q, progress=progress)
-    return Moves(**as_arrays(moves, np.arange(len(prepared.cells))))
+    cells = np.arange(len(prepared.cells))
+
+    def tell(done: int, total: int) -> None:
+        if progress is not None:  # celloracle goes action by action
+            progress(len(cells) * done // total, len(cells))
+
+    moves = simulate(prepared, grn, actions, config, neighbours, top_q=options.top_q, progress=tell)
+    return Moves(**as_arrays(moves, cells))
