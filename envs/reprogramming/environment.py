@@ -16,18 +16,12 @@ from .data import FloatArray, IntArray
 from .evaluation import METRICS, horizon_table, measure
 from .figure_tables import figure_tables
 from .observations import make_observer
+from .starts import STEPS, TrainingStarts
 from .task import Episodes, ReprogrammingTask, load_task
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from .imitation import Demonstrator
-
-PAIR, GATE, STEPS = 0, 1, 2
-"""Places of an episode's random numbers in its stream; those of its steps go on without end."""
-
-AHEAD = 8
-"""Episodes whose beginnings are drawn at once, since a draw costs nearly the same for one copy and for all."""
 
 COUNTED = ("activation", "self_loop", "forced_stay")
 """Keys of ``info`` whose share of all steps of an update is logged."""
@@ -73,7 +67,7 @@ class ReprogrammingVectorEnv(BatchedEnv):
         self.forced = np.zeros_like(forced) if task.persistent is not None else forced
         self.observer = make_observer(task, noise=config.task.obs_noise if self.training else 0.0)
         self.streams = CounterStreams(np.zeros(0, dtype=np.uint64))  # made anew by the seeding
-        self._ahead: tuple[np.ndarray, FloatArray] | None = None
+        self.starts: TrainingStarts | None = None
         super().__init__(
             num_envs=num_envs,
             seed=seed,
@@ -87,14 +81,15 @@ class ReprogrammingVectorEnv(BatchedEnv):
         self._is_goal, self._distance = task.goals.is_goal.ravel(), task.distance.ravel()
         self._arriving = task.arriving.ravel()
         self._leaving = None if task.leaving is None else task.leaving.ravel()
-        longest = max(task.schedule.horizons) if self._staged else config.task.horizon_train
-        self.horizon: int = longest if self.training else config.task.horizon
+        self.horizon: int = config.task.horizon
         self.episodes: Episodes | None = None
         self.demonstrator: Demonstrator | None = None
         if self.training:
             gates = len(task.pairs_by_distance[1]) - 1 if config.curriculum.kind == "bfs_gated" else 0
             self.curriculum = Curriculum(config.curriculum, task.schedule, gates)
             self.progress, self._recent = self.curriculum.begin()
+            self.starts = TrainingStarts(task, self.curriculum)
+            self.horizon = self.starts.longest
         else:
             self.begin_episodes(task.count_out(split))
 
@@ -102,13 +97,6 @@ class ReprogrammingVectorEnv(BatchedEnv):
     def phase(self) -> int:
         """The phase of the curriculum, the first being 0."""
         return int(self.progress.get("phase", 0))
-
-    @property
-    def phase_horizon(self) -> int:
-        """Steps of training episodes that begin now."""
-        if self._staged:
-            return self.task.schedule.horizons[self.phase]
-        return self.config.task.horizon_train
 
     def begin(self, cells: Sequence[int | str], targets: Sequence[int | str]) -> Arrays:
         """Begin given episodes, one per copy, and return the observation; following episodes repeat them.
@@ -153,13 +141,15 @@ class ReprogrammingVectorEnv(BatchedEnv):
         if "cell" not in state:
             self._make_state()
         self.streams.begin(copies)
-        cell, target = self._draw(copies) if self.episodes is None else self._count_out(copies)
+        if self.starts is not None:
+            cell, target, state["gated"][copies] = self.starts.draw(self.streams, copies, self.phase)
+            state["limit"][copies] = self.starts.horizon(self.phase)
+        else:
+            cell, target = self._count_out(copies)
         state["cell"][copies] = cell
         state["start"][copies] = cell
         state["target"][copies] = target
         state["optimal_length"][copies] = self._distance.take(cell * self.task.n_types + target)
-        if self.training:
-            state["limit"][copies] = self.phase_horizon
         if self.persistent is not None:
             state["clamps"][copies] = 0
 
@@ -178,7 +168,7 @@ class ReprogrammingVectorEnv(BatchedEnv):
         if self._leaving is not None:
             reward -= self._leaving.take(cell * n_types + target)
         success = self._is_goal.take(after)
-        limit = state["limit"] if self.training else self.horizon
+        limit = state["limit"] if self.starts is not None else self.horizon
         truncated = (state["elapsed_steps"] >= limit) & ~success
         info = {
             "success": success,
@@ -279,7 +269,8 @@ class ReprogrammingVectorEnv(BatchedEnv):
         super().set_state(state)
         self.streams.keys = np.array(state["keys"], dtype=np.uint64)
         self.streams.episode = np.array(state["episode"], dtype=np.uint64)
-        self._ahead = None
+        if self.starts is not None:
+            self.starts.forget()
         self._counts[:] = 0
         if self.training:
             self._recent = np.array(state["recent"], dtype=bool)
@@ -288,15 +279,15 @@ class ReprogrammingVectorEnv(BatchedEnv):
         generators = super()._make_generators(seed)
         keys = [generator.integers(2**64, dtype=np.uint64) for generator in generators]
         self.streams = CounterStreams(np.array(keys, dtype=np.uint64))
-        self._ahead = None
+        if self.starts is not None:
+            self.starts.forget()
         return generators
 
     def _make_state(self) -> None:
-        for key in ("cell", "start", "target", *(["limit"] if self.training else [])):
+        for key in ("cell", "start", "target", "limit"):
             self.state[key] = np.zeros(self.num_envs, dtype=np.int64)
         self.state["optimal_length"] = np.zeros(self.num_envs, dtype=np.int16)
-        if self.training and self.config.curriculum.kind == "bfs_gated":
-            self.state["gated"] = np.zeros(self.num_envs, dtype=bool)
+        self.state["gated"] = np.zeros(self.num_envs, dtype=bool)
         if self.persistent is not None:
             self.state["clamps"] = self.persistent.free(self.num_envs)
 
@@ -304,44 +295,6 @@ class ReprogrammingVectorEnv(BatchedEnv):
         super()._log_episodes(ended)
         after = self.state["cell"][ended] * self.task.n_types + self.state["target"][ended]
         self._pending.setdefault("success", []).append(self._is_goal.take(after))
-
-    def _draw(self, copies: np.ndarray) -> tuple[IntArray, IntArray]:
-        uniform = self._draw_ahead(copies)
-        if self.config.curriculum.kind == "bfs_gated":
-            gated = uniform[:, GATE] >= self.config.curriculum.full_share
-            self.state["gated"][copies] = gated
-            pair = self._draw_gated(uniform[:, PAIR], gated)
-        else:
-            kinds = self.task.schedule.targets
-            pairs = self.task.pairs(kinds[self.phase if self._staged else -1], self.phase_horizon)
-            pair = pairs[(uniform[:, PAIR] * len(pairs)).astype(np.int64)]
-        return pair // self.task.n_types, pair % self.task.n_types
-
-    def _draw_ahead(self, copies: np.ndarray) -> FloatArray:
-        """Return the numbers (n, ...) that the episodes of these copies begin with, the same as if drawn one by one."""
-        episode = self.streams.episode
-        if self._ahead is not None:
-            first, drawn = self._ahead
-            place = episode[copies] - first[copies]
-            if place.max() < AHEAD:
-                return np.asarray(drawn[place.view(np.int64), copies])
-        first = episode + np.uint64(1)
-        first[copies] = episode[copies]
-        later = CounterStreams(np.tile(self.streams.keys, AHEAD))
-        later.episode = (first + np.arange(AHEAD, dtype=np.uint64)[:, None]).ravel()
-        count = 2 if self.config.curriculum.kind == "bfs_gated" else 1
-        drawn = later.uniform(np.arange(len(later.keys)), PAIR, count).reshape(AHEAD, self.num_envs, count)
-        self._ahead = first, drawn
-        return np.asarray(drawn[0, copies])
-
-    def _draw_gated(self, uniform: FloatArray, gated: np.ndarray) -> IntArray:
-        near, counts = self.task.pairs_by_distance
-        everything = self.task.pairs(self.task.schedule.targets[-1], self.phase_horizon)
-        # Where no pair is as near as the first gate, the nearest ones are drawn from.
-        open_pairs = counts[min(self.curriculum.gate(self.phase), len(counts) - 1)] or counts[counts > 0][0]
-        inside = near[(uniform * open_pairs).astype(np.int64)]
-        free = everything[(uniform * len(everything)).astype(np.int64)]
-        return np.asarray(np.where(gated, inside, free))
 
     def _count_out(self, copies: np.ndarray) -> tuple[IntArray, IntArray]:
         assert self.episodes is not None
@@ -363,11 +316,6 @@ class ReprogrammingVectorEnv(BatchedEnv):
         return reached
 
     @property
-    def _staged(self) -> bool:
-        """Whether the curriculum goes by types."""
-        return self.config.curriculum.kind.startswith("nearest_types")
-
-    @property
     def _draws_per_step(self) -> int:
         return self.dynamics.draws + self.observer.draws
 
@@ -380,6 +328,6 @@ class ReprogrammingVectorEnv(BatchedEnv):
         if self.config.curriculum.kind == "none":
             return
         ended = success | truncated
-        if "gated" in self.state:  # episodes drawn from all are harder, and say nothing of the gate
+        if self.config.curriculum.kind == "bfs_gated":  # episodes drawn from all say nothing of the gate
             ended &= self.state["gated"]
         self.curriculum.advance(self.progress, self._recent, self.num_envs, success[ended])

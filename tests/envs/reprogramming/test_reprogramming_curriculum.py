@@ -87,7 +87,7 @@ def test_near_types_come_first(make):
     environment = make(kind="nearest_types_time", targets_per_phase=1, first_phase_steps=1000, phase_step_increase=500)
     task = environment.task
     environment.reset(seed=0)
-    assert environment.phase_horizon == 20
+    assert environment.starts.horizon(environment.phase) == 20
     horizons = set()
     for count, _ in enumerate(play(environment, 40), start=1):
         began = environment.state["elapsed_steps"] == 0
