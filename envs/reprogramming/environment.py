@@ -22,6 +22,8 @@ from .task import Episodes, ReprogrammingTask, load_task
 if TYPE_CHECKING:
     import pandas as pd
 
+    from .imitation import Demonstrator
+
 
 COUNTED = ("activation", "self_loop", "forced_stay")
 """Keys of ``info`` whose share of all steps of an update is logged."""
