@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from bioppo.envs.reprogramming.data import Actions, Grn
+from bioppo.envs.reprogramming.data import TRAIN, Actions, Grn, Prepared
 from bioppo.envs.reprogramming.grn import candidate_mask, fit
 from bioppo.envs.reprogramming.moves import Simulator
 from bioppo.envs.reprogramming.project import correlate, directions, find_neighbours, move, snap, softmax
@@ -115,29 +115,36 @@ def dense_moves(problem: Problem, grn: Grn, condition: dict[str, float], neighbo
 
 
 def prepare_celloracle(problem: Problem) -> Any:
-    """Return an Oracle with the same cells, the same candidates and its own fit."""
-    import anndata
-    import celloracle
-    import pandas as pd
+    """Return an Oracle with the same cells and the same candidates, and its own fit still to be made."""
+    from bioppo.envs.reprogramming.celloracle_backend import make_oracle
 
-    cells = [f"cell{index:05}" for index in range(len(problem.x))]
-    types = pd.DataFrame({"type": pd.Categorical([f"type{index:02}" for index in problem.cluster])}, index=cells)
-    data = anndata.AnnData(problem.x.copy(), obs=types, var=pd.DataFrame(index=problem.genes))
-    data.obsm["X_drawing"] = problem.embedding
-    data.uns["type_colors"] = ["#888888"] * TYPES
-    oracle = celloracle.Oracle()
-    oracle.import_anndata_as_normalized_count(data, cluster_column_name="type", embedding_name="X_drawing")
-    oracle.import_TF_data(TFdict=problem.candidates)
-    oracle.adata.layers["imputed_count"] = problem.x.copy()
-    oracle.k_knn_imputation = 1
-    return oracle
+    n = len(problem.x)
+    prepared = Prepared(
+        lognorm=problem.x,
+        imputed=problem.x,
+        features=problem.x.astype(np.float32),
+        pcs=problem.embedding,
+        cells=np.array([f"cell{index:05}" for index in range(n)]),
+        genes=problem.genes,
+        cluster_of_cell=problem.cluster.astype(np.int32),
+        clusters=np.array([f"type{index:02}" for index in range(TYPES)]),
+        embedding=problem.embedding,
+        split=np.full(n, TRAIN, dtype=np.int8),
+        regulators=problem.candidates,
+    )
+    return make_oracle(prepared)
 
 
-def celloracle_action(oracle: Any, condition: dict[str, float]) -> np.ndarray:
-    """Return CellOracle's moves (n, d) under one action."""
+def celloracle_action(oracle: Any, condition: dict[str, float], n_neighbours: int) -> np.ndarray:
+    """Return CellOracle's moves (n, d) under one action; it takes one neighbour more than it is asked for."""
     oracle.simulate_shift(perturb_condition=condition, n_propagation=3, ignore_warning=True)
     oracle.estimate_transition_prob(
-        n_neighbors=NEIGHBOURS, knn_random=True, sampled_fraction=1, calculate_randomized=False, threads=THREADS
+        n_neighbors=n_neighbours - 1,
+        knn_random=True,
+        sampled_fraction=1,
+        calculate_randomized=False,
+        n_jobs=1,
+        threads=THREADS,
     )
     oracle.calculate_embedding_shift(sigma_corr=SIGMA)
     return np.asarray(oracle.delta_embedding)
@@ -185,8 +192,8 @@ def measure(n: int, n_genes: int) -> None:
         each = [seconds(partial(dense_moves, problem, grn, condition, neighbours)) for condition in chosen]
         found = dense_moves(problem, grn, chosen[0], neighbours)
     else:
-        each = [seconds(partial(celloracle_action, oracle, condition)) for condition in chosen]
-        found = celloracle_action(oracle, chosen[0])
+        each = [seconds(partial(celloracle_action, oracle, condition, neighbours.shape[1])) for condition in chosen]
+        found = celloracle_action(oracle, chosen[0], neighbours.shape[1])
     # A first call may compile.
     action = min(each)
     count = len(actions.conditions)
