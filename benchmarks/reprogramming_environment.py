@@ -9,7 +9,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from bioppo.envs.reprogramming.options import TaskOptions
 from bioppo.envs.reprogramming.task import ReprogrammingTask
 from bioppo.envs.single import SingleEnv
 
-COPIES = 1024
+COPIES = (1024, 8192)
 STEPS = 50
 ROUNDS = 15
 
@@ -151,27 +151,32 @@ def rates(candidates: dict[str, tuple[int, Callable[[], None]]]) -> dict[str, fl
 
 
 def main() -> None:
-    """Print steps per second and ratios."""
+    """Print steps per second and ratios for batches of several sizes."""
     cells, genes, actions, types = map(int, sys.argv[1:]) if len(sys.argv) > 1 else (2000, 3000, 216, 30)
     table = random_table(cells, genes, actions, types)
     generator = np.random.default_rng(1)
-    chosen = generator.integers(actions, size=(STEPS, COPIES))
     one = generator.integers(actions, size=(STEPS * 4,))
-    batch, bare = make(table, COPIES, "index"), replace(table)
     single, expression = SingleEnv(make(table, 1, "index")), SingleEnv(make(table, 1, "dict"))
-    loop = ExpressionLoop(batch.task)
-    found = rates(
-        {
-            "table": (chosen.size, lambda: look_up(bare, batch.state["cell"], chosen)),
-            "batch": (chosen.size, lambda: step_batch(batch, chosen)),
-            "one, index": (one.size, lambda: step_single(single, one)),
-            "one, dict": (one.size, lambda: step_single(expression, one)),
-            "loop, dict and cosines": (one.size, lambda: loop.run(one)),
-        }
-    )
-    print(f"{cells} cells x {genes} genes, {actions} actions, {types} types; batches of {COPIES} copies")
+    loop = ExpressionLoop(single.batched.task)
+    candidates: dict[str, tuple[int, Callable[[], None]]] = {
+        "one copy, index": (one.size, lambda: step_single(single, one)),
+        "one copy, dict": (one.size, lambda: step_single(expression, one)),
+        "loop, dict and cosines": (one.size, lambda: loop.run(one)),
+    }
+    for copies in COPIES:
+        chosen = generator.integers(actions, size=(STEPS, copies))
+        batch = make(table, copies, "index")
+        cell = batch.state["cell"].copy()
+        candidates[f"table, {copies} copies"] = chosen.size, partial(look_up, table, cell, chosen)
+        candidates[f"batch, {copies} copies"] = chosen.size, partial(step_batch, batch, chosen)
+    found = rates(candidates)
+    print(f"{cells} cells x {genes} genes, {actions} actions, {types} types")
     for name, rate in found.items():
-        print(f"{name:24s} {rate:14,.0f} steps/s   batch / this {found['batch'] / rate:9.2f}")
+        print(f"{name:24s} {rate:14,.0f} steps/s")
+    for copies in COPIES:
+        rate = found[f"batch, {copies} copies"]
+        ratios = ", ".join(f"{rate / found[name]:.4g} x {name}" for name in found if not name.startswith("batch"))
+        print(f"{copies} copies together: {ratios}")
 
 
 if __name__ == "__main__":
