@@ -3,7 +3,7 @@
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from .path_figures import AGENT, SHORTEST
+from .path_figures import AGENT, SHORTEST, count_steps
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,14 +21,15 @@ PALETTE = (
 def path_chart(data: "pd.DataFrame") -> Chart:
     """Return ``data`` and ``layout`` as plotly reads them, from what `path_figures.path_data` gives.
 
-    The first episode is shown; the legend shows and hides the others.
+    The episode with the longest shortest way is shown; the legend shows and hides the others.
     """
     cells, ways = data[data["series"] == "cells"], data[data["series"] != "cells"]
     traces = [
         cell_trace(str(kind), own, PALETTE[place % len(PALETTE)])
         for place, (kind, own) in enumerate(cells.groupby("type"))
     ]
-    episodes = list(ways["episode"].unique())
+    lengths = ways[ways["series"] == "shortest"].groupby("episode")["step"].max()
+    episodes = list(lengths.sort_values(ascending=False, kind="stable").index)
     for episode in episodes:
         for series, colour in (("agent", AGENT), ("shortest", SHORTEST)):
             own = ways[(ways["episode"] == episode) & (ways["series"] == series)]
@@ -67,7 +68,7 @@ def way_trace(way: "pd.DataFrame", series: str, colour: str, *, shown: bool) -> 
     return {
         "type": "scatter",
         "mode": "lines+markers",
-        "name": f"{series}, {steps} steps",
+        "name": f"{series}, {count_steps(steps)}",
         "legendgroup": f"episode {episode}",
         "legendgrouptitle": {"text": f"episode {episode}: {start} to {target}"},
         "visible": True if shown else "legendonly",

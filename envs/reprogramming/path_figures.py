@@ -177,11 +177,16 @@ def number_steps(place: "np.ndarray", gap: float) -> "list[tuple[str, np.ndarray
 def title_of(way: "pd.DataFrame", series: str) -> str:
     """Say from where to where, and in how many steps."""
     steps = int(way["step"].max())
-    count = "1 step" if steps == 1 else f"{steps} steps"
+    count = count_steps(steps)
     types = f"{way['type'].iloc[0]} to {way['target_type'].iloc[0]}"
     if series == "shortest":
         return f"shortest: {count}"
     return f"{types}\nagent: {count}" if way["success"].iloc[-1] else f"{types}\nagent: not reached in {count}"
+
+
+def count_steps(steps: int) -> str:
+    """Return a number of steps in words."""
+    return "1 step" if steps == 1 else f"{steps} steps"
 
 
 def list_actions(way: "pd.DataFrame") -> str:
