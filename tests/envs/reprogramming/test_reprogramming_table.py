@@ -166,6 +166,31 @@ def test_few_cells_have_fewer_neighbours(simulation):
     np.testing.assert_array_equal(built.next, make(simulation, options(neighbors=24)).next)
 
 
+def test_numbers_that_are_not_finite_are_named(simulation):
+    prepared, grn = simulation.prepared, simulation.grn
+
+    def spoilt(values, *place):
+        values = values.copy()
+        values[place] = np.nan
+        return values
+
+    with pytest.raises(UserError, match=r"W: 1 coefficients are not finite, that of xtf01"):
+        build(prepared, dataclasses.replace(grn, W=spoilt(grn.W, 0, 1, 2)), simulation.actions, options())
+    for name, message in (
+        ("embedding", r"embedding: 1 cells have places that are not finite, cell 4"),
+        ("imputed", r"expression: 1 values are not finite, that of .* in cell 4"),
+    ):
+        cells = dataclasses.replace(prepared, **{name: spoilt(getattr(prepared, name), 4, 1)})
+        with pytest.raises(UserError, match=message):
+            build(cells, grn, simulation.actions, options())
+    unknown = dataclasses.replace(simulation.actions, conditions=({"nobody": 0.0},) * 20)
+    with pytest.raises(UserError, match=r"nobody is none of the 60 measured genes"):
+        build(prepared, grn, unknown, options())
+    fewer = dataclasses.replace(grn, genes=grn.genes[::-1])
+    with pytest.raises(UserError, match=r"The network has 60 genes and the cells 60, or in another order"):
+        build(prepared, fewer, simulation.actions, options())
+
+
 # --- another gain ---------------------------------------------------------------------------------------------------
 
 
@@ -473,6 +498,22 @@ def test_blocks_of_other_cells_and_damaged_manifests_do_not_count(simulation, ta
     (tmp_path / "manifest.json").write_text("{")
     with pytest.warns(UserWarning, match=r"manifest.json is damaged, so all blocks are computed again"):
         np.testing.assert_array_equal(make(simulation, options(), folder=tmp_path).next, table.next)
+
+
+@pytest.mark.usefixtures("small_blocks")
+def test_a_build_on_a_full_disk_stops_and_goes_on_once_there_is_space(simulation, table, tmp_path):
+    make(simulation, options(), folder=tmp_path / "whole")
+    largest = max(path.stat().st_size for path in (tmp_path / "whole").rglob("*.npz"))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (largest - 1, hard))
+    try:
+        with pytest.raises(UserError, match=r"Cannot write .*blocks/.*npz \(File too large\).*to continue"):
+            make(simulation, options(), folder=tmp_path / "full")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert not list((tmp_path / "full").rglob(".*.part"))
+    np.testing.assert_array_equal(make(simulation, options(), folder=tmp_path / "full").next, table.next)
+    assert files_of(tmp_path / "full") == files_of(tmp_path / "whole")
 
 
 def test_a_plan_of_smaller_blocks_is_kept_and_one_of_larger_is_not(tmp_path):
