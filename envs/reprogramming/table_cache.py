@@ -22,7 +22,7 @@ from .table_file import DamagedFileError, load, replacing
 ROOM = "reprogramming"
 MOVES, TABLES, REQUESTS = "moves", "tables", "requests"
 
-MOVE_CODE = ("propagate.py", "project.py", "moves.py")
+MOVE_CODE = ("arrays.py", "moves.py", "project.py", "propagate.py", "reduction.py")
 """Modules whose changes make older moves useless."""
 
 FILES = ("h5ad", "table", "perturbable_genes", "oracle", "grn", "grn_tfs")
