@@ -78,7 +78,8 @@ class ExpressionObserver:
         self.task, self.noise = task, noise
         self.cells, self.targets = task.expression, task.goals.centroid.astype(np.float32)
         self.draws = 1 + self.cells.shape[1] if noise else 0
-        self.limit = limit = float(max(np.abs(self.cells).max(), np.abs(self.targets).max()))
+        both = self.cells, self.targets
+        self.limit = limit = float(max(max(part.max(), -part.min()) for part in both))
         spaces: dict[str, gymnasium.Space[Any]] = {
             name: gymnasium.spaces.Box(-limit, limit, (self.cells.shape[1],))
             for name in ("current_expression", "target_expression")

@@ -10,6 +10,7 @@ from bioppo.envs.reprogramming.data import TRAIN, Grn
 from bioppo.envs.reprogramming.dynamics import StochasticDynamics, TableDynamics
 from bioppo.envs.reprogramming.environment import ReprogrammingVectorEnv
 from bioppo.envs.reprogramming.moves import Simulator
+from bioppo.envs.reprogramming.multi_gene import add_combinations
 from bioppo.envs.reprogramming.options import DynamicsOptions, TaskOptions
 from bioppo.envs.reprogramming.persistent import PersistentDynamics, load_persistent
 from bioppo.envs.reprogramming.project import find_neighbours, shift, snap
@@ -162,6 +163,19 @@ def test_all_clamps_act_at_once(golden):
     reached = dynamics.move(cells, clamps)
     np.testing.assert_array_equal(reached, [golden.next_cell(cell, (3, 17, 5)) for cell in cells])
     assert (reached != golden.table.next[cells, 5]).any()
+
+
+def test_combinations_hold_like_single_genes(golden):
+    actions = add_combinations(golden.table.actions, "pairs:xtf00,xtf03")
+    assert actions.names[21] == "KO xtf00 + OE xtf03"
+    simulator = golden.dynamics().simulator
+    dynamics = PersistentDynamics(simulator, actions, golden.embedding, 1.5)
+    cells = np.arange(0, 120, 9)
+    clamps, _ = dynamics.apply(dynamics.free(len(cells)), np.full(len(cells), 21))
+    expected = [golden.next_cell(cell, (0, 13)) for cell in cells]
+    np.testing.assert_array_equal(dynamics.move(cells, clamps), expected)
+    clamps, _ = dynamics.apply(clamps, np.full(len(cells), 3))  # knocks a gene of the combination out, which so ends
+    np.testing.assert_array_equal(clamps, np.tile([4, 0, 0, 0], (len(cells), 1)))
 
 
 def test_choosing_again_releases_and_rivals_take_over(golden):
