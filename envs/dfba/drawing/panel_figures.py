@@ -15,6 +15,8 @@ SMALL = 8.0
 """Points."""
 LETTERS_PER_INCH = 15
 """Of SMALL, on the safe side."""
+BESIDE, BELOW = 0.42, 0.23
+"""Inches from an axis to its label: six characters of SMALL, or one line of them."""
 
 
 def draw(drawing: Drawing) -> "Figure":
@@ -76,7 +78,7 @@ def draw_panel(axes: "Axes", panel: Panel, images: list[Any], *, letters: int) -
         draw_bars(axes, panel.bars, letters)
     for line in panel.lines:
         draw_line(axes, line)
-    axes.set_title(textwrap.fill(panel.title, letters), fontsize=SMALL + 1, loc="left")
+    axes.set_title(textwrap.fill(panel.title, letters), fontsize=SMALL + 1, loc="left", y=1.0)
     axes.set_xlabel(panel.xlabel, fontsize=SMALL)
     axes.set_ylabel(panel.ylabel, fontsize=SMALL)
     axes.tick_params(labelsize=SMALL)
@@ -93,6 +95,17 @@ def draw_panel(axes: "Axes", panel: Panel, images: list[Any], *, letters: int) -
         if panel.xlabel == "simulator calls":
             axes.xaxis.set_major_formatter(thousands)
     draw_levels(axes, panel)
+    place_labels(axes, below=panel.bars is None)
+
+
+def place_labels(axes: "Axes", *, below: bool) -> None:
+    """Put labels at fixed distances, which matplotlib would else look for anew, by all ticks, in every pass."""
+    from matplotlib.transforms import ScaledTranslation
+
+    inches = axes.get_figure(root=True).dpi_scale_trans
+    axes.yaxis.set_label_coords(0.0, 0.5, axes.transAxes + ScaledTranslation(-BESIDE, 0.0, inches))
+    if below:
+        axes.xaxis.set_label_coords(0.5, 0.0, axes.transAxes + ScaledTranslation(0.0, -BELOW, inches))
 
 
 def draw_line(axes: "Axes", line: Line) -> None:
