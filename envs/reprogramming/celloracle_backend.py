@@ -110,7 +110,7 @@ def simulate(
     top_q
         How many of the most probable neighbours to keep.
     progress
-        Called with the actions done and their number.
+        Called with the cells done and their number, counting as many cells as the share of actions that is done.
 
     Raises
     ------
@@ -128,6 +128,8 @@ def simulate(
     likely = np.zeros((n, len(columns), top_q), dtype=np.int32)
     probability = np.zeros(likely.shape, dtype=np.float16)
     equal = equal_pairs(prepared.imputed) if config.table.nan_policy == "zero" else None
+    if progress is not None:
+        progress(0, n)
     for place, column in enumerate(columns):
         with _quietly():
             move(oracle, actions.conditions[column], config, neighbours.shape[1], equal)
@@ -136,7 +138,7 @@ def simulate(
         if top_q:
             likely[:, place], probability[:, place] = most_probable(oracle.transition_prob, neighbours, top_q)
         if progress is not None:
-            progress(place + 1, len(columns))
+            progress(n * (place + 1) // len(columns), n)
     # Where nothing changes all correlations are undefined, hence equal, and their moves cancel up to rounding.
     shift[size == 0] = 0.0
     return Moves(shift, size, likely, probability) if top_q else Moves(shift, size)
