@@ -111,10 +111,13 @@ def export_policy(config: "RunConfig", directory: Path, output: Path, *, checkpo
 
 def exportable(agent: Policy | Solver, name: str) -> DeterministicPolicy:
     """Return the agent of the algorithm called ``name`` as a module, or refuse one that is no network."""
+    if getattr(agent, "uses_masks", False):
+        raise UserError(
+            f"algo={name} needs action masks at every step, which no exported file is given: export a run of algo=ppo, "
+            "where algo.mask_in_policy=true reads masks from observations."
+        )
     if not isinstance(agent, StableBaselinesPolicy):
         raise UserError(f"algo={name} has no policy network ({type(agent).__name__}): export a run of algo=ppo.")
-    if getattr(agent, "uses_masks", False):
-        raise UserError(f"algo={name} needs action masks at every step: only policies without are exported.")
     model = agent.model
     space = model.observation_space
     keys = tuple(space.spaces) if isinstance(space, gymnasium.spaces.Dict) else ()
@@ -125,7 +128,9 @@ def exportable(agent: Policy | Solver, name: str) -> DeterministicPolicy:
 def example_inputs(environment: BatchedEnv) -> tuple[torch.Tensor, ...]:
     """Return first observations of two copies, one tensor per input: what the network is traced with."""
     observation, _ = environment.sibling(2, 0, "test").reset()
-    parts = observation.values() if isinstance(observation, dict) else (observation,)
+    # In the order of the space, which is sorted, whatever that of the observation.
+    space = environment.single_observation_space
+    parts = [observation[key] for key in space] if isinstance(space, gymnasium.spaces.Dict) else [observation]
     return tuple(torch.as_tensor(part) for part in parts)
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from ...configs.option import AlgorithmConfig, check_sizes, option
+from ...configs.option import AlgorithmConfig, OptionError, check_sizes, option
 
 
 @dataclass(kw_only=True)
@@ -54,3 +54,10 @@ class MaskedPPOConfig(AlgorithmConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_sizes("hidden_sizes", self.hidden_sizes)
+        if self.weight_decay and self.optimizer != "adamw":
+            raise OptionError(f"weight_decay={self.weight_decay}: adam has none, so set optimizer=adamw.")
+        if self.warm_start == "bc" and self.normalize_observation:
+            raise OptionError(
+                "warm_start=bc: what observations are standardised by is not known before training, so set "
+                "normalize_observation=false."
+            )

@@ -13,6 +13,8 @@ class NetworkOptions(Protocol):
 
     policy: str
     policy_options: dict[str, Any]
+    hidden_sizes: list[int]
+    activation: str
     zero_last_layer: bool
     normalize_observation: bool
 
@@ -23,7 +25,7 @@ def environment_network(config: NetworkOptions, environment: BatchedEnv) -> tupl
     Raises
     ------
     UserError
-        If options are given that the network does not have.
+        If options are given that the network does not have, or those of perceptrons.
     """
     if config.policy == PERCEPTRONS:
         if config.policy_options:
@@ -36,5 +38,12 @@ def environment_network(config: NetworkOptions, environment: BatchedEnv) -> tupl
         if getattr(config, name):
             raise UserError(
                 f"algo.{name}=true: the network algo.policy={config.policy} has none of it, so leave it out."
+            )
+    usual = type(config)()
+    for name in ("hidden_sizes", "activation"):
+        if (given := getattr(config, name)) != getattr(usual, name):
+            raise UserError(
+                f"algo.{name}={given}: it shapes perceptrons, and algo.policy={config.policy} is another network, so "
+                "set algo.policy_options."
             )
     return environment.network(config.policy, dict(config.policy_options))

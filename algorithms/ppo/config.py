@@ -51,6 +51,9 @@ class PPOConfig(AlgorithmConfig):
         "layer normalisation: none, before the activation of hidden layers, or in all: of mean and log-std too",
         choices=("none", "hidden", "all"),
     )
+    mask_in_policy: bool = option(
+        False, "never draw discrete actions that the `action_mask` of a dictionary observation excludes"
+    )
     log_std_init: float = option(0.0, "initial logarithm of the standard deviation of continuous actions")
     log_std_bounds: list[float] | None = option(None, "that logarithm is clamped to [low, high]; null: free")
     state_dependent_std: bool = option(False, "compute that logarithm from the observation, by a head beside the mean")
@@ -63,6 +66,10 @@ class PPOConfig(AlgorithmConfig):
         super().__post_init__()
         check_sizes("hidden_sizes", self.hidden_sizes)
         self._check_log_std()
+        if self.mask_in_policy and self.normalize_observation:
+            raise OptionError(
+                "mask_in_policy=true: a standardised mask says nothing any more, so set normalize_observation=false."
+            )
         if self.standardize_reward and self.bootstrap_truncated:
             raise OptionError(
                 "standardize_reward=true: a bootstrapped value would be standardised with the rewards, so set "

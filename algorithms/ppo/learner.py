@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from gymnasium.spaces import Box, Dict
+from gymnasium.spaces import Box, Dict, Discrete
 from stable_baselines3 import PPO
 from stable_baselines3.common.utils import set_random_seed
 from stable_baselines3.common.vec_env import VecEnv
@@ -14,7 +14,7 @@ from ... import UserError
 from ...envs.stable_baselines_adapter import AnyVectorEnv, StableBaselinesAdapter, refuse_several_agents
 from ..stable_baselines import StableBaselinesLearner, check_rollout, normalized
 from .config import PPOConfig
-from .policies import ActorCritic
+from .policies import MASK, ActorCritic, MaskReadingActorCritic
 from .rollouts import FiniteEpisodes, ShapedDictRolloutBuffer, ShapedRolloutBuffer
 
 ACTIVATIONS = {"tanh": torch.nn.Tanh, "relu": torch.nn.ReLU, "elu": torch.nn.ELU, "gelu": torch.nn.GELU}
@@ -32,14 +32,16 @@ def build_ppo(config: PPOConfig, environment: AnyVectorEnv, *, seed: int, device
     Raises
     ------
     UserError
-        If a minibatch does not divide a rollout, or an option does not fit the actions.
+        If a minibatch does not divide a rollout, an option does not fit the actions, or the environment has masks
+        that the policy does not read.
     """
     refuse_several_agents(environment)
     check_rollout(environment, n_steps=config.n_steps, batch_size=config.batch_size)
     check_actions(config, environment)
+    check_masks(config, environment)
     set_random_seed(seed)
     model = GroupedPPO(
-        ActorCritic,
+        MaskReadingActorCritic if config.mask_in_policy else ActorCritic,
         training_environment(config, environment),
         learning_rate=learning_rate_schedule(config.learning_rate, config.schedule),
         n_steps=config.n_steps,
@@ -97,6 +99,24 @@ def check_actions(config: PPOConfig, environment: AnyVectorEnv) -> None:
             raise UserError(f"algo.{option} needs continuous actions, and these are {space}: choose another value.")
     if config.layer_norm == "all" and math.prod(space.shape or ()) < 2:
         raise UserError("algo.layer_norm=all makes a single action constant: choose hidden.")
+
+
+def check_masks(config: PPOConfig, environment: AnyVectorEnv) -> None:
+    """Refuse an environment with masks where the policy does not read them, and a mask that is not there."""
+    actions, seen = environment.single_action_space, environment.single_observation_space
+    if not config.mask_in_policy:
+        if getattr(environment, "masked", False):
+            raise UserError(
+                f"algo=ppo would draw actions that {type(environment).__name__} excludes: choose algo=masked_ppo, or "
+                "set algo.mask_in_policy=true and, in env=reprogramming, env.task.obs=dict."
+            )
+        return
+    mask = seen.get(MASK) if isinstance(seen, Dict) else None
+    if mask is None or not isinstance(actions, Discrete) or mask.shape != (actions.n,):
+        raise UserError(
+            f"algo.mask_in_policy=true: {type(environment).__name__} has no observation {MASK} with a number per "
+            "discrete action, so choose algo=masked_ppo, or in env=reprogramming set env.task.obs=dict."
+        )
 
 
 def training_environment(config: PPOConfig, environment: AnyVectorEnv) -> VecEnv:

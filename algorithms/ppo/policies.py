@@ -111,6 +111,44 @@ class ActorCritic(ActorCriticPolicy):
         return self.action_dist.proba_distribution(self.action_net(latent_pi), log_std)
 
 
+MASK = "action_mask"
+"""Key of an observation that says which actions are allowed, a number per action, 0 for no."""
+
+EXCLUDED = -1e8
+"""Logit of an action that is never drawn, as in sb3-contrib; entropies stay finite."""
+
+
+class MaskReadingActorCritic(ActorCritic):
+    """The same for discrete actions, of which those that the observation's mask excludes are never drawn.
+
+    The mask is part of what the networks see, too.
+    """
+
+    def forward(self, obs: Any, deterministic: bool = False) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Return actions (n,), values (n, 1) and log probabilities (n,)."""
+        self._read_mask(obs)
+        return super().forward(obs, deterministic)
+
+    def evaluate_actions(
+        self, obs: Any, actions: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+        """Return values (n, 1), log probabilities (n,) and entropies (n,)."""
+        self._read_mask(obs)
+        return super().evaluate_actions(obs, actions)
+
+    def get_distribution(self, obs: Any) -> Distribution:
+        """Return what actions are drawn from."""
+        self._read_mask(obs)
+        return super().get_distribution(obs)
+
+    def _read_mask(self, observation: Any) -> None:
+        self._excluded = observation[MASK] < 0.5
+
+    def _get_action_dist_from_latent(self, latent_pi: torch.Tensor) -> Distribution:
+        logits = self.action_net(latent_pi).masked_fill(self._excluded, EXCLUDED)
+        return self.action_dist.proba_distribution(action_logits=logits)
+
+
 def last_layer(head: nn.Module) -> nn.Linear | nn.LayerNorm:
     """Return the layer whose weight and bias are the last to shape what a head gives."""
     last = head[-1] if isinstance(head, nn.Sequential) else head

@@ -5,10 +5,8 @@ import numpy as np
 from ..batched import Demonstrations
 from . import planner
 from .data import TRAIN, BoolArray
+from .observations import make_observer
 from .task import ReprogrammingTask
-
-COLUMNS = 4
-"""Numbers of an index observation: cell, target, step and clamps."""
 
 
 class Demonstrator:
@@ -18,7 +16,7 @@ class Demonstrator:
     """
 
     def __init__(self, task: ReprogrammingTask) -> None:
-        self.task = task
+        self.task, self.observer = task, make_observer(task, noise=0.0)
         following, distance = task.table.next, task.distance_train
         training = (task.split == TRAIN) & task.trainable[task.cluster_of_cell]
         allowed = training[:, None] & task.trainable[None, :] & (distance > 0)
@@ -27,9 +25,11 @@ class Demonstrator:
         self.best &= task.masks_train
 
     def draw(self, count: int, generator: np.random.Generator) -> Demonstrations:
-        """Return ``count`` pairs, as index observations, each with all the actions that are best."""
+        """Return ``count`` pairs, observed without noise at the first step, each with all the actions that are best."""
         cell, target = self.pairs[generator.integers(len(self.pairs), size=count)].T
-        observations = np.zeros((count, COLUMNS), dtype=np.int32)
-        observations[:, 0], observations[:, 1] = cell, target
+        masks = self.task.masks_train[cell]
+        state = {"cell": cell, "target": target, "elapsed_steps": np.zeros(count, dtype=np.int64)}
+        if self.task.persistent is not None:
+            state["clamps"] = self.task.persistent.free(count)
         best: BoolArray = self.best[target, cell]
-        return Demonstrations(observations, self.task.masks_train[cell], best)
+        return Demonstrations(self.observer.observe(state, lambda: masks, None), masks, best)

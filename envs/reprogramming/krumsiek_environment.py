@@ -35,7 +35,6 @@ class KrumsiekVectorEnv(BatchedEnv):
     """
 
     metrics = METRICS
-    masked = True
     suggested_deterministic = True
     suggested_episodes = EPISODES_PER_PAIR * len(TYPES) * (len(TYPES) - 1)
 

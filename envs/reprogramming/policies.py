@@ -4,7 +4,7 @@ A rollout stores four numbers per step, and the thousands of genes of a cell lie
 of sb3-contrib (Huang and Ontañón 2022, arXiv:2006.14171), so that masked PPO and TRPO-PPO train them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -22,6 +22,8 @@ from ...configs.option import Options, build_options, nearest
 from .data import FloatArray, IntArray
 from .policy_options import NETWORKS, AfterstateOptions, PairOptions
 from .task import ReprogrammingTask
+
+ACTIVATIONS: dict[str, type[nn.Module]] = {"leaky_relu": nn.LeakyReLU, "relu": nn.ReLU, "tanh": nn.Tanh}
 
 GREEDY_SCALE = 3.0
 """Weight of what an afterstate network learns, beside the similarity that it begins with."""
@@ -155,7 +157,7 @@ class IndexedActorCritic(MaskableActorCriticPolicy):
         numbers = obs[:, :2].long()
         return numbers[:, 0], numbers[:, 1]
 
-    def remembered(self, compute: Any) -> Any:
+    def remembered(self, compute: Callable[[], Any]) -> Any:
         """Return what depends on parameters alone: made once per change of them, unless gradients are wanted."""
         if torch.is_grad_enabled():
             return compute()
@@ -167,6 +169,11 @@ class IndexedActorCritic(MaskableActorCriticPolicy):
     def _build(self, lr_schedule: Schedule) -> None:
         self.build_networks(self._view, self._options)
         self.optimizer = self.optimizer_class(self.parameters(), lr=lr_schedule(1), **self.optimizer_kwargs)  # type: ignore[call-arg]
+        # Fused optimizers change parameters without raising their version.
+        self.optimizer.register_step_post_hook(self._forget)
+
+    def _forget(self, *_: Any) -> None:
+        self._cache = None
 
     def _distribution(self, obs: Tensor, action_masks: Any) -> tuple[MaskableDistribution, Tensor]:
         cell, target = self.indices(obs)
@@ -253,8 +260,9 @@ class PairPolicy(IndexedActorCritic):
         actor, critic = [joined, *options.actor_sizes], [joined, *options.critic_sizes]
         last = nn.Linear(actor[-1], n_actions)
         nn.init.orthogonal_(last.weight, 0.01)  # as stable-baselines3 begins: all actions alike
-        self.actor = nn.Sequential(perceptron(actor), last)
-        self.critic = nn.Sequential(perceptron(critic), nn.Linear(critic[-1], 1))
+        activation = ACTIVATIONS[options.activation]
+        self.actor = nn.Sequential(perceptron(actor, activation), last)
+        self.critic = nn.Sequential(perceptron(critic, activation), nn.Linear(critic[-1], 1))
 
     def logits_and_values(self, cell: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """Return logits (B, A) before masking, and values (B, 1)."""
@@ -270,11 +278,11 @@ class PairPolicy(IndexedActorCritic):
         return self.actor(joined), self.critic(joined)
 
 
-def perceptron(sizes: Sequence[int]) -> nn.Sequential:
-    """Return linear layers, each with a leaky ReLU behind it."""
+def perceptron(sizes: Sequence[int], activation: type[nn.Module] = nn.LeakyReLU) -> nn.Sequential:
+    """Return linear layers, each with an activation behind it."""
     layers: list[nn.Module] = []
     for inputs, outputs in pairwise(sizes):
-        layers += [nn.Linear(inputs, outputs), nn.LeakyReLU()]
+        layers += [nn.Linear(inputs, outputs), activation()]
     return nn.Sequential(*layers)
 
 

@@ -32,6 +32,11 @@ class PairOptions(Options):
     branch_sizes: list[int] = option([512, 128], "units of each layer that reads the cell, or the centre")
     actor_sizes: list[int] = option([256, 64], "units of each hidden layer of the actor behind them")
     critic_sizes: list[int] = option([128, 64], "units of each hidden layer of the critic behind them")
+    activation: str = option(
+        "leaky_relu",
+        "activation of these hidden layers; cell and centre are always read with leaky_relu",
+        choices=("leaky_relu", "relu", "tanh"),
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -11,6 +11,7 @@ from bioppo.envs.reprogramming.imitation import Demonstrator
 from bioppo.envs.reprogramming.options import TaskOptions
 from bioppo.envs.reprogramming.policies import AfterstatePolicy, network_of
 from bioppo.envs.reprogramming.revisits import WithoutRevisits
+from bioppo.envs.reprogramming.state_reader import StateReader
 from bioppo.envs.reprogramming.task import ReprogrammingTask
 
 
@@ -70,6 +71,54 @@ def test_remembered_networks_equal_those_with_gradients(golden_task, name):
         optimizer.zero_grad()
         (values.square().mean() - log_probability[log_probability > -100].mean()).backward()
         optimizer.step()
+
+
+@pytest.mark.parametrize("name", ["afterstate", "embedding"])
+def test_nothing_is_remembered_after_a_step_of_a_fused_optimizer(golden_task, name):
+    policy, keywords = network_of(golden_task, name, {})
+    seen = spaces.Box(0, 2**24, (4,), np.int32)
+    fused = {"optimizer_class": torch.optim.Adam, "optimizer_kwargs": {"fused": True}}
+    policy = policy(seen, spaces.Discrete(golden_task.n_actions), lambda _: 1e-2, **keywords, **fused)
+    observation = observe(np.arange(20), np.ones(20, dtype=int))
+    for _ in range(2):
+        loss = policy.predict_values(observation).add(1.0).square().mean()
+        with torch.no_grad():
+            before = policy.predict_values(observation)
+        policy.optimizer.zero_grad()
+        loss.backward()
+        policy.optimizer.step()
+        with torch.no_grad():
+            after = policy.predict_values(observation)
+    assert not torch.equal(before, after)
+    torch.testing.assert_close(after, policy.predict_values(observation).detach())
+
+
+def test_activations_and_widths_are_those_asked_for(golden_task):
+    options = {"branch_sizes": [512, 128], "actor_sizes": [64, 256], "critic_sizes": [128, 64], "activation": "tanh"}
+    policy = make(golden_task, "embedding", **options)
+
+    def sizes(network):
+        return [layer.out_features for layer in network.modules() if isinstance(layer, torch.nn.Linear)]
+
+    assert sizes(policy.cell_branch) == sizes(policy.target_branch) == [512, 128]
+    assert sizes(policy.actor) == [64, 256, golden_task.n_actions]
+    assert sizes(policy.critic) == [128, 64, 1]
+    kinds = [{type(layer) for layer in part.modules()} for part in (policy.actor, policy.critic, policy.cell_branch)]
+    assert [torch.nn.Tanh in kind for kind in kinds] == [True, True, False]
+    assert [torch.nn.LeakyReLU in kind for kind in kinds] == [False, False, True]
+    with pytest.raises(UserError, match=r"algo.policy_options.activation=elu: choose one of leaky_relu, relu, tanh"):
+        network_of(golden_task, "embedding", {"activation": "elu"})
+
+
+def test_demonstrations_are_observed_as_the_task_says(golden_table):
+    for obs in ("index", "dict", "features"):
+        task = ReprogrammingTask(golden_table, ReprogrammingConfig(task=TaskOptions(obs=obs, obs_noise=0.5)))
+        shown = Demonstrator(task).draw(32, np.random.default_rng(0))
+        cell, target = StateReader(task).read(shown.observations)
+        assert (shown.masks == task.masks_train[cell]).all()
+        assert (task.distance_train[cell, target] > 0).all()
+        following = task.distance_train[task.table.next[cell], target[:, None]]
+        assert (shown.best == (shown.masks & (following == task.distance_train[cell, target][:, None] - 1))).all()
 
 
 def test_buffers_are_not_part_of_a_checkpoint(golden_task):
