@@ -348,7 +348,7 @@ def stopped(error: LinearProgramError, state: State, actions: FloatArray) -> Use
     first, last = (int(end(state["community_step"])) + 1 for end in (np.min, np.max))
     return UserError(
         f"{error.reason} in step {first if first == last else f'{first} to {last}'} of the culture: bounds, state, "
-        f"actions and steps are in {error.file}; continue from the last checkpoint with another solver or tie_break."
+        f"actions and steps are in {error.file}; go on from the last checkpoint, or choose another solver or tie_break."
     )
 
 

@@ -19,6 +19,7 @@ from .model_sources.files import read_draft, stamp
 logger = logging.getLogger(__name__)
 
 GROWTH_WORDS = ("biomass", "growth", "bio1", "bof")
+MOST_NAMED = 5
 GROWTH_PARTICIPANTS = 8
 """A reaction of so many metabolites is taken for growth whatever its name: those of E. coli models have over 20."""
 
@@ -59,15 +60,16 @@ def _load(name: str, edits: str | None, allow_download: bool, _stamp: object) ->
 def _warn_of_imbalance(model: FluxModel) -> None:
     unbalanced = unbalanced_reactions(model)
     if unbalanced:
-        name, excess = next(iter(unbalanced.items()))
-        amounts = ", ".join(f"{element} {amount:+g}" for element, amount in excess.items())
+        named = [
+            f"{name} ({', '.join(f'{element} {amount:+g}' for element, amount in excess.items())})"
+            for name, excess in list(unbalanced.items())[:MOST_NAMED]
+        ]
         logger.warning(
-            "%s: reactions that do not conserve elements or charge by the file's formulas: %d, such as %s (%s); what "
-            "they make from nothing or lose is missing in the balances of a culture.",
+            "%s: reactions that do not conserve elements or charge by the file's formulas: %d, such as %s; what they "
+            "make from nothing or lose is missing in the balances of a culture.",
             model.name,
             len(unbalanced),
-            name,
-            amounts,
+            ", ".join(named),
         )
 
 

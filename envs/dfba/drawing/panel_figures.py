@@ -15,8 +15,9 @@ SMALL = 8.0
 """Points."""
 LETTERS_PER_INCH = 15
 """Of SMALL, on the safe side."""
-BESIDE, BELOW = 0.42, 0.23
-"""Inches from an axis to its label: six characters of SMALL, or one line of them."""
+LABEL_GAP, LINE_BELOW = 0.12, 0.23
+"""Inches beside the ticks' numbers, and from an axis to a label below one line of them."""
+LONGEST_NUMBER = 8
 
 
 def draw(drawing: Drawing) -> "Figure":
@@ -99,13 +100,15 @@ def draw_panel(axes: "Axes", panel: Panel, images: list[Any], *, letters: int) -
 
 
 def place_labels(axes: "Axes", *, below: bool) -> None:
-    """Put labels at fixed distances, which matplotlib would else look for anew, by all ticks, in every pass."""
+    """Put labels at distances that fit their ticks, which matplotlib would else look for anew in every pass."""
     from matplotlib.transforms import ScaledTranslation
 
-    inches = axes.get_figure(root=True).dpi_scale_trans
-    axes.yaxis.set_label_coords(0.0, 0.5, axes.transAxes + ScaledTranslation(-BESIDE, 0.0, inches))
+    inches = axes.figure.dpi_scale_trans
+    written = axes.yaxis.get_major_formatter().format_ticks(axes.get_yticks().tolist())
+    beside = LABEL_GAP + min(max(map(len, written), default=0), LONGEST_NUMBER) / LETTERS_PER_INCH
+    axes.yaxis.set_label_coords(0.0, 0.5, axes.transAxes + ScaledTranslation(-beside, 0.0, inches))
     if below:
-        axes.xaxis.set_label_coords(0.5, 0.0, axes.transAxes + ScaledTranslation(0.0, -BELOW, inches))
+        axes.xaxis.set_label_coords(0.5, 0.0, axes.transAxes + ScaledTranslation(0.0, -LINE_BELOW, inches))
 
 
 def draw_line(axes: "Axes", line: Line) -> None:

@@ -152,6 +152,11 @@ def test_reactions_that_make_something_from_nothing(caplog: pytest.LogCaptureFix
     model = load_model("bundled:textbook", edits={"add_reactions": {"magic": added}})
     assert unbalanced_reactions(model) == {"magic": {"C": 6.0, "H": 12.0, "O": 3.0, "P": -1.0, "charge": 1.0}}
     assert "do not conserve elements or charge by the file's formulas: 1, such as magic (C +6" in caplog.text
+    more = {f"magic_{number}": added for number in range(6)}
+    load_model("bundled:textbook", edits={"add_reactions": more})
+    assert "by the file's formulas: 6, such as magic_0 (C +6" in caplog.text
+    assert "magic_4 (C +6" in caplog.text
+    assert "magic_5 (C" not in caplog.text
     names, matrix = element_matrix(model)
     glucose = matrix[:, model.metabolites.index("glc__D_e")]
     assert dict(zip(names, glucose, strict=True)) == {"C": 6, "H": 12, "N": 0, "O": 6, "P": 0, "S": 0, "charge": 0}
