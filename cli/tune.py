@@ -74,7 +74,9 @@ def prepare(composition: "Composition", search: str, settings: SearchConfig) -> 
 
     directory = Path(base.results) / "tune" / study_name(search, settings, base)
     deadline = None if settings.timeout is None else time.time() + settings.timeout
-    return Tuning(composition, search, settings, space, base, find_headline(base), directory, deadline)
+    shaping = {key: dimension.extremes[0] for key, dimension in space.items() if ".policy_options." in key}
+    headline = find_headline(base, composition.run(shaping) if shaping else base)
+    return Tuning(composition, search, settings, space, base, headline, directory, deadline)
 
 
 def split_settings(overrides: list[str]) -> tuple[list[str], list[str], str]:
@@ -135,12 +137,13 @@ def show(tuning: "Tuning", ranking: "list[Finalist]") -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from ..tuning.phases import ranking_rows
+    from ..tuning.phases import AVERAGES, ranking_rows
     from ..tuning.study import shown
 
     arrow = {"higher": "↑", "lower": "↓"}[tuning.headline.better]
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    table.title, table.title_justify = f"{tuning.headline.name} {arrow}, interquartile mean over seeds", "left"
+    average = AVERAGES[tuning.settings.final_average].name
+    table.title, table.title_justify = f"{tuning.headline.name} {arrow}, {average} over seeds", "left"
     table.caption = "score: validation, which ranks; test: the last policy on fresh episodes"
     table.caption_justify = "left"
     for name in ("rank", "trial", "score", "95 % interval", "test", "seeds"):

@@ -65,6 +65,8 @@ class RunConfig(Options):
     results: str = option("results", "folder of all run directories")
 
 
+LARGEST_SHARE = 0.999999
+
 SWEEPER = "hydra_plugins.bioppo.StudySweeper"
 
 
@@ -84,6 +86,7 @@ def register() -> None:
     store.store(group="hydra/sweeper", name="bioppo", node=sweeper)
     OmegaConf.register_new_resolver("bioppo.variant", variant_name, replace=True)
     OmegaConf.register_new_resolver("bioppo.divide", divide, replace=True)
+    OmegaConf.register_new_resolver("bioppo.share", share, replace=True)
     OmegaConf.register_new_resolver("bioppo.stems", stems, replace=True)
 
 
@@ -104,6 +107,11 @@ def node_of(group: str, name: str) -> type[Any]:
 def divide(total: int, parts: int) -> int:
     """Return a whole share of at least 1, for options that others imply: ``${bioppo.divide:2048,${env.num_envs}}``."""
     return max(1, total // parts)
+
+
+def share(part: float, total: float) -> float:
+    """Return which share of a total a part is, below 1, for options that say so: ``${bioppo.share:100,${budget}}``."""
+    return min(part / total, LARGEST_SHARE)
 
 
 def stems(*names: str | None) -> str:

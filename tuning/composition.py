@@ -31,8 +31,11 @@ class Composition:
     config_folder: Path | None = None
 
     def run(self, values: Mapping[str, Any]) -> RunConfig:
-        """Return the run of ``bioppo train`` with the same overrides and, after them, ``key=value`` of these."""
-        added = [f"{key}={override_text(value)}" for key, value in values.items()]
+        """Return the run of ``bioppo train`` with the same overrides and, after them, ``++key=value`` of these.
+
+        That also adds keys to options which hold a mapping.
+        """
+        added = [f"++{key}={override_text(value)}" for key, value in values.items()]
         folders = [] if self.config_folder is None else [self.config_folder]
         with self._hydra() as found:
             return to_run_config(compose("train", overrides=[*found, *self.overrides, *added]), folders)

@@ -12,9 +12,11 @@ Floats = npt.NDArray[np.float64]
 
 
 def score_of_run(directory: Path, metric: str, objective: str) -> float:
-    """Return the objective of a finished run: ``final``, the last validation value, or ``area``."""
+    """Return the objective of a finished run: ``final``, the last validation value, ``area`` or ``area_from_zero``."""
     calls, values = learning_curve(directory, metric)
-    return mean_height(calls, values) if objective == "area" else float(values[-1])
+    if objective == "final":
+        return float(values[-1])
+    return mean_height(*(from_zero(calls, values) if objective == "area_from_zero" else (calls, values)))
 
 
 def learning_curve(directory: Path, metric: str) -> tuple[Floats, Floats]:
@@ -27,6 +29,11 @@ def learning_curve(directory: Path, metric: str) -> tuple[Floats, Floats]:
             f"{directory / 'progress.csv'} has no values of {column}: delete {directory} to train it again."
         )
     return np.array([float(row["simulator_calls"]) for row in rows]), np.array([float(row[column]) for row in rows])
+
+
+def from_zero(calls: Floats, values: Floats) -> tuple[Floats, Floats]:
+    """Return a curve whose first point, the untrained agent's, is 0 at 0 calls."""
+    return np.append(0.0, calls[1:]), np.append(0.0, values[1:])
 
 
 def mean_height(calls: Floats, values: Floats) -> float:

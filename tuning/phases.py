@@ -5,7 +5,7 @@ import dataclasses
 import io
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +29,20 @@ from .study import POLL_SECONDS, TRIAL_ERRORS, Say, Tuning, reason, train_trials
 
 
 @dataclass(frozen=True)
+class Average:
+    """How scores of several seeds become one: its name, and a function of (..., n) over the last axis."""
+
+    name: str
+    of: Callable[[Any], Any]
+
+
+AVERAGES = {
+    "iqm": Average("interquartile mean", interquartile_mean),
+    "mean": Average("mean", lambda values: np.mean(values, axis=-1)),
+}
+
+
+@dataclass(frozen=True)
 class Finalist:
     """A parameter set of the final phase.
 
@@ -43,6 +57,8 @@ class Finalist:
     scores, test_scores
         By seed: the objective, and the headline metric of the last policy on the test split. A seed that failed is not
         in them.
+    average
+        Over seeds.
     """
 
     number: int
@@ -50,16 +66,20 @@ class Finalist:
     trial_score: float
     scores: Mapping[int, float]
     test_scores: Mapping[int, float]
+    average: Average = AVERAGES["iqm"]
 
     @property
     def score(self) -> float:
-        """The interquartile mean of the scores over seeds; NaN where there are none."""
-        return _interquartile_mean(self.scores)
+        """The average of the scores over seeds; NaN where there are none."""
+        return self._averaged(self.scores)
 
     @property
     def test_score(self) -> float:
-        """The interquartile mean of the test scores over seeds; NaN where there are none."""
-        return _interquartile_mean(self.test_scores)
+        """The average of the test scores over seeds; NaN where there are none."""
+        return self._averaged(self.test_scores)
+
+    def _averaged(self, scores: Mapping[int, float]) -> float:
+        return float(self.average.of(list(scores.values()))) if scores else float("nan")
 
 
 def run_phases(tuning: Tuning, study: optuna.Study, say: Say) -> None:
@@ -119,7 +139,7 @@ def _train_finalist(tuning: Tuning, trial: FrozenTrial, seed: int, directory: Pa
         say(f"{title}: failed: {reason(error)}")
         return
     if result.trained:
-        score = score_of_run(directory, tuning.headline.name, tuning.settings.objective)
+        score = score_of_run(directory, tuning.headline.name, final_objective(tuning))
         say(f"{title}: {tuning.headline.name} {score:.4g}")
 
 
@@ -128,13 +148,18 @@ def final_directory(tuning: Tuning, number: int, seed: int) -> Path:
     return tuning.directory / "final" / f"trial_{number}" / f"seed_{seed}"
 
 
+def final_objective(tuning: Tuning) -> str:
+    """Return what finalists are ranked by."""
+    return tuning.settings.final_objective or tuning.settings.objective
+
+
 def final_run(tuning: Tuning, trial: FrozenTrial, seed: int) -> RunConfig:
     """Return a finalist's run at the full budget."""
     return tuning.composition.run({"seed": seed} | tuning.values(trial.params))
 
 
 def rank(tuning: Tuning, study: optuna.Study) -> list[Finalist]:
-    """Read the finalists' runs and order them by their interquartile mean; those without any score come last.
+    """Read the finalists' runs and order them by their average; those without any score come last.
 
     Raises
     ------
@@ -158,17 +183,18 @@ def _read_finalist(tuning: Tuning, trial: FrozenTrial) -> Finalist:
         directory = final_directory(tuning, trial.number, seed)
         if not (directory / "result.json").exists():
             continue
-        scores[seed] = score_of_run(directory, tuning.headline.name, tuning.settings.objective)
+        scores[seed] = score_of_run(directory, tuning.headline.name, final_objective(tuning))
         test_scores[seed] = json.loads((directory / "result.json").read_text())[f"last/{tuning.headline.name}"]
     assert trial.value is not None
-    return Finalist(trial.number, tuning.values(trial.params), trial.value, scores, test_scores)
+    average = AVERAGES[tuning.settings.final_average]
+    return Finalist(trial.number, tuning.values(trial.params), trial.value, scores, test_scores, average)
 
 
 def ranking_rows(tuning: Tuning, ranking: Sequence[Finalist]) -> list[dict[str, Any]]:
     """Return the table of the ranking, a row per finalist, the best first."""
     rows = []
     for place, finalist in enumerate(ranking, start=1):
-        low, high = bootstrap_interval([list(finalist.scores.values())])
+        low, high = bootstrap_interval([list(finalist.scores.values())], statistic=finalist.average.of)
         numbers = {
             "score": finalist.score,
             "low": low,
@@ -199,7 +225,7 @@ def write_results(tuning: Tuning, ranking: Sequence[Finalist]) -> Path:
         "values": dict(winner.values),
         "metric": tuning.headline.name,
         "better": tuning.headline.better,
-        "objective": tuning.settings.objective,
+        "objective": final_objective(tuning),
         "score": winner.score,
         "scores": {str(seed): score for seed, score in winner.scores.items()},
         "test_score": winner.test_score,
@@ -230,7 +256,7 @@ def experiment_text(tuning: Tuning, winner: Finalist) -> str:
         "# @package _global_\n"
         f"# Trial {winner.number} of {tuning.directory.name}: {tuning.headline.name} {winner.score:.6g} on validation, "
         f"{winner.test_score:.6g} on test\n"
-        f"# (interquartile means over the seeds {', '.join(map(str, winner.scores))}).\n"
+        f"# ({winner.average.name}s over the seeds {', '.join(map(str, winner.scores))}).\n"
     )
     return header + str(yaml.safe_dump(whole, sort_keys=False))
 
@@ -254,7 +280,3 @@ def default_of(entry: dataclasses.Field[Any]) -> Any:
         return entry.default
     default = entry.default_factory()
     return dataclasses.asdict(default) if dataclasses.is_dataclass(default) else default  # type: ignore[arg-type]
-
-
-def _interquartile_mean(scores: Mapping[int, float]) -> float:
-    return float(interquartile_mean(list(scores.values()))) if scores else float("nan")

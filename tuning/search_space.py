@@ -32,11 +32,15 @@ class SearchConfig(Options):
     objective: str = option(
         "final",
         "final: the headline metric on the validation split at the end of a run; area: the mean height of its "
-        "learning curve over simulator calls",
-        choices=("final", "area"),
+        "learning curve over simulator calls; area_from_zero: the same of ten evaluations, after 0 at the start",
+        choices=("final", "area", "area_from_zero"),
     )
     sampler: str = option("tpe", "how parameters are drawn", choices=("tpe", "random", "cmaes"))
     pruner: str = option("median", "which trials end early", choices=("median", "none", "hyperband"))
+    pruner_trials: int = option(5, "pruner=median: trials that must have ended before one is pruned", minimum=0)
+    pruner_warmup: float = option(
+        0.0, "pruner=median: share of its evaluations before which no trial is pruned", minimum=0, below=1
+    )
     n_trials: int = option(50, "trials in total, over all processes and restarts", minimum=1)
     seeds: list[int] = option([0], "training seeds of every trial; its score is their mean")
     trial_budget: int | None = option(None, "simulator calls of each of these runs; null: the run's budget", minimum=1)
@@ -45,6 +49,12 @@ class SearchConfig(Options):
     timeout: float | None = option(None, "no trial begins after so long", unit="s", above=0)
     top_k: int = option(3, "how many parameter sets are trained at full budget in the end", minimum=1)
     final_seeds: list[int] = option([1, 2, 3, 4, 5], "their training seeds")
+    final_objective: str | None = option(
+        None, "what these are ranked by; null: objective", choices=("final", "area", "area_from_zero")
+    )
+    final_average: str = option(
+        "iqm", "over these seeds: interquartile mean (iqm), or the mean of all", choices=("iqm", "mean")
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -148,13 +158,25 @@ def find_option(key: str, run: "RunConfig") -> tuple[Any, str]:
     whole = dataclasses.asdict(run)
     valid = flatten({group: whole[group] for group in SEARCHED_GROUPS})
     valid = {name: value for name, value in valid.items() if name.rpartition(".")[2] not in ("_target_", "name")}
-    if key not in valid:
+    if key not in valid and not _is_in_free_mapping(key, run):
         raise UserError(f"space: there is no key '{key}' to vary: {nearest(key, valid)}")
     parent, _, name = key.rpartition(".")
     owner: Any = run
     for part in parent.split("."):
         owner = owner[part] if isinstance(owner, Mapping) else getattr(owner, part)
     return owner, name
+
+
+def _is_in_free_mapping(key: str, run: "RunConfig") -> bool:
+    """Return whether a key belongs to an option that holds a mapping of which nothing is declared, maybe empty."""
+    group, *parts = key.split(".")
+    owner: Any = getattr(run, group, None) if group in SEARCHED_GROUPS else None
+    for part in parts[:-1]:
+        within = owner
+        owner = getattr(within, part, None) if isinstance(within, Options) else None
+        if isinstance(within, Options) and isinstance(owner, Mapping):
+            return True
+    return False
 
 
 def _read_dimension(key: str, entry: Any) -> Dimension:

@@ -7,6 +7,7 @@ process. It is then taken over with its number, so that its parameters stay and 
 
 import hashlib
 import json
+import math
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -20,6 +21,7 @@ import optuna
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from .. import UserError
+from ..algorithms.masked_ppo.networks import environment_network
 from ..configs.saved import identity
 from ..configs.schema import RunConfig, group_name
 from ..envs.evaluation import Evaluation
@@ -31,6 +33,9 @@ from .composition import Composition
 from .objective import score_of_run
 from .search_space import Dimension, SearchConfig
 from .storage import claim, exclusive, open_storage, without_password
+
+EVALUATIONS = 10
+"""Of a trained agent in a run whose objective is area_from_zero, equally far apart."""
 
 POLL_SECONDS = 0.2
 """How often a process without work looks whether one of the others has died."""
@@ -71,7 +76,9 @@ class Tuning:
     def trial_run(self, values: dict[str, Any], seed: int) -> RunConfig:
         """Return the run of a trial with one of its seeds."""
         budget = self.settings.trial_budget
-        shortened = {} if budget is None else {"budget": budget}
+        shortened: dict[str, Any] = {} if budget is None else {"budget": budget}
+        if self.settings.objective == "area_from_zero":
+            shortened["evaluation.every"] = -(-(budget or self.base.budget) // EVALUATIONS)
         return self.composition.run({"seed": seed} | shortened | values)
 
     def values(self, parameters: dict[str, Any]) -> dict[str, Any]:
@@ -91,17 +98,25 @@ def study_name(search: str, settings: SearchConfig, base: RunConfig) -> str:
     of them, a study goes on.
     """
     config = plain(base)
-    decisive = [settings.space, settings.objective, settings.sampler, settings.pruner, list(settings.seeds)]
+    decisive: list[Any] = [settings.space, settings.objective, settings.sampler, settings.pruner, list(settings.seeds)]
+    if settings.pruner == "median" and (settings.pruner_trials, settings.pruner_warmup) != (5, 0.0):
+        decisive += [settings.pruner_trials, settings.pruner_warmup]
     storage = without_password(settings.storage or "")
     content = [identity(config), config["seed"], decisive, settings.trial_budget, storage]
     digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:8]
     return f"{search}-{group_name(config['env'])}-{group_name(config['algo'])}-{digest}"
 
 
-def find_headline(base: RunConfig) -> Headline:
-    """Build the environment once to see what it measures, and whether it and the device are there at all."""
+def find_headline(base: RunConfig, example: RunConfig) -> Headline:
+    """Build the environment once to see what it measures, and whether it and the device are there at all.
+
+    A network of the environment's own is built with the options of ``example``, a run with values of the space.
+    """
     choose_device(base.device)
-    metric = build_environment(base.env, seed=base.seed, split="validation").metrics[0]
+    environment = build_environment(base.env, seed=base.seed, split="validation")
+    if getattr(example.algo, "policy_options", None):
+        environment_network(example.algo, environment)
+    metric = environment.metrics[0]
     return Headline(metric.name, metric.better)
 
 
@@ -121,7 +136,7 @@ def open_study(tuning: Tuning) -> optuna.Study:
             study_name=tuning.directory.name,
             direction="maximize" if tuning.headline.sign > 0 else "minimize",
             load_if_exists=True,
-            pruner=make_pruner(tuning.settings),
+            pruner=make_pruner(tuning.settings, tuning.trial_run({}, tuning.settings.seeds[0])),
         )
         _check_directory(study, tuning)
     return study
@@ -152,14 +167,25 @@ def _check_directory(study: optuna.Study, tuning: Tuning) -> None:
         study.set_user_attr("id", content["id"])
 
 
-def make_pruner(settings: SearchConfig) -> optuna.pruners.BasePruner:
-    """Return the pruner asked for, with Optuna's defaults."""
-    pruners: dict[str, Callable[[], optuna.pruners.BasePruner]] = {
-        "median": optuna.pruners.MedianPruner,
-        "hyperband": optuna.pruners.HyperbandPruner,
-        "none": optuna.pruners.NopPruner,
-    }
-    return pruners[settings.pruner]()
+def make_pruner(settings: SearchConfig, run: RunConfig) -> optuna.pruners.BasePruner:
+    """Return the pruner asked for; ``run`` is one of a trial's, of whose evaluations the warm-up is a share."""
+    if settings.pruner == "hyperband":
+        return optuna.pruners.HyperbandPruner()
+    if settings.pruner == "none":
+        return optuna.pruners.NopPruner()
+    steps = (len(settings.seeds) - 1) * steps_per_run(run) + run.budget // interval(run)
+    warmup = math.ceil(round(settings.pruner_warmup * steps, 9))
+    return optuna.pruners.MedianPruner(n_startup_trials=settings.pruner_trials, n_warmup_steps=warmup)
+
+
+def steps_per_run(run: RunConfig) -> int:
+    """Return by how much the steps of a trial's next seed are further on."""
+    return run.budget // interval(run) + 1
+
+
+def interval(run: RunConfig) -> int:
+    """Return the simulator calls between two evaluations of a run."""
+    return run.evaluation.every or max(1, run.budget // 10)
 
 
 def make_sampler(settings: SearchConfig, seed: int, number: int) -> optuna.samplers.BaseSampler:
@@ -264,8 +290,8 @@ def make_report(tuning: Tuning, run: RunConfig, trial: Trial, finished: list[flo
     numbers of simulator calls; those of a later seed follow on those of the earlier ones. The untrained agent at step 0
     says nothing about a trial and is not reported. Optuna ignores a step that it knows, from before a kill.
     """
-    every = run.evaluation.every or max(1, run.budget // 10)
-    offset = len(finished) * (run.budget // every + 1)
+    every = interval(run)
+    offset = len(finished) * steps_per_run(run)
     is_last_seed = len(finished) == len(tuning.settings.seeds) - 1
 
     def report(simulator_calls: int, evaluation: Evaluation) -> None:

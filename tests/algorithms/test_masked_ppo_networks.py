@@ -1,10 +1,13 @@
 """PPO with masks and networks that the environment brings: options, imitation, continuation, decoding, export."""
 
+import json
 import math
 import warnings
 from functools import partial
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -15,14 +18,19 @@ from bioppo.algorithms.ppo.config import PPOConfig
 from bioppo.algorithms.ppo.learner import build_ppo, learning_rate_schedule
 from bioppo.algorithms.trpo_ppo.config import TRPOPPOConfig
 from bioppo.algorithms.trpo_ppo.learner import build_trpo_ppo
+from bioppo.cli.main import main
 from bioppo.configs.option import OptionError
+from bioppo.configs.saved import read_config
+from bioppo.configs.schema import to_run_config
 from bioppo.envs.evaluation import evaluate, gather
 from bioppo.envs.reprogramming.config import ReprogrammingConfig
 from bioppo.envs.reprogramming.data import TEST, TRAIN, VALIDATION, Actions, Table
 from bioppo.envs.reprogramming.environment import ReprogrammingVectorEnv
 from bioppo.envs.reprogramming.options import TaskOptions
+from bioppo.envs.reprogramming.table_file import save
 from bioppo.envs.reprogramming.task import ReprogrammingTask
 from bioppo.training.export import example_inputs, exportable, write_torchscript
+from bioppo.training.train import train
 
 CELLS, TYPES, ACTIONS = 60, 3, 6
 SMALL = {"n_steps": 8, "batch_size": 32, "n_epochs": 2, "learning_rate": 1e-3}
@@ -276,3 +284,55 @@ def test_mistaken_options_are_refused(make_environment, masked_env):
         masked_ppo(other, warm_start="bc", batch_size=24).update(0.0)
     with pytest.raises(UserError, match=r"MaskedEnv cannot tell where an action leads: set algo.decode=plain"):
         masked_ppo(other, decode="no_revisit", batch_size=24).agent()
+
+
+@pytest.fixture
+def table_file(tmp_path, monkeypatch):
+    """A saved table, in a folder of the test's own that is entered."""
+    monkeypatch.chdir(tmp_path)
+    return save(make_table(), tmp_path / "table.npz")
+
+
+def words(table, *more):
+    small = "env=reprogramming env.num_envs=8 algo=masked_ppo algo.n_steps=8 algo.batch_size=32 device=cpu"
+    shorter = "env.task.horizon=12 evaluation.episodes=20 evaluation.baselines=false budget=640 display=off"
+    return [*small.split(), f"env.data.table={table}", *shorter.split(), *more]
+
+
+def test_the_command_imitates_once_continues_and_exports_nothing(table_file, capsys):
+    start = ["algo.warm_start=bc", "algo.warm_start_steps=5", "algo.warm_start_batch=16", "algo.decode=no_revisit"]
+    run = ["train", *words(table_file, *start), "evaluation.every=128"]
+    assert main([*run, "hydra.run.dir=whole"]) == 0
+    progress = pd.read_csv("whole/progress.csv")
+    assert progress["train/imitation_loss"].notna().tolist() == [False, True, *[False] * 9]
+    assert main(["export", "whole"]) == 2
+    sentence = capsys.readouterr().err
+    assert "algo=masked_ppo needs action masks at every step, which no exported file is given" in sentence
+    assert sentence.count("\n") == 1
+
+    def stop(calls, evaluation):
+        if calls >= 256:
+            raise KeyboardInterrupt
+
+    config = to_run_config(read_config(Path("whole")))
+    with pytest.raises(KeyboardInterrupt):
+        train(config, Path("broken"), report=stop)
+    train(config, Path("broken"))
+    for name in ("progress.csv", "evaluations.csv", "result.json"):
+        assert Path("whole", name).read_bytes() == Path("broken", name).read_bytes()
+
+
+def test_networks_are_searched_and_wrong_ones_said_at_once(table_file, capsys):
+    shorter = ["trial_budget=640", "n_trials=2", "top_k=1", "final_seeds=[1]"]
+    assert main(["tune", *words(table_file), "search=reprogramming_fast", *shorter]) == 0
+    (directory,) = Path("results/tune").iterdir()
+    best = json.loads((directory / "best.json").read_text())
+    assert best["values"]["algo.policy_options.hidden_sizes"] in ([64, 64], [128, 128], [256, 256])
+    assert best["metric"] == "success"
+    trial = next(directory.glob("trials/*/seed_77"))
+    assert read_config(trial)["algo"]["policy_options"]["hidden_sizes"][0] in (64, 128, 256)
+    assert main(["tune", *words(table_file, "+algo.policy_options.kapa=1"), "search=reprogramming_fast", *shorter]) == 2
+    assert "There is no key 'algo.policy_options.kapa': did you mean kappa?" in capsys.readouterr().err
+    assert main(["tune", *words(table_file), "search=reprogramming", *shorter]) == 2
+    assert "There is no key 'algo.policy_options.actor_sizes'" in capsys.readouterr().err
+    assert list(Path("results/tune").iterdir()) == [directory]

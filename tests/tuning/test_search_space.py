@@ -44,6 +44,8 @@ RATE = {"kind": "float", "low": 1e-5, "high": 1e-2, "log": True}
         ("algo.schedule", {"kind": "categorical", "choices": ["step"]}, "schedule=step: choose one of constant"),
         ("algo.hidden_sizes", {"kind": "categorical", "choices": [[8, "a"]]}, "is not of the option's type"),
         ("algo.hidden_sizes", {"kind": "categorical", "choices": [[0]]}, "give positive numbers of units"),
+        ("algo.hidden_sizes.first", RATE, "there is no key 'algo.hidden_sizes.first' to vary"),
+        ("algo.options.first", RATE, "there is no key 'algo.options.first' to vary"),
     ],
 )
 def test_a_mistake_in_the_space_is_one_sentence(key, entry, sentence):
@@ -67,6 +69,9 @@ def test_an_empty_space_is_refused():
         {"seeds": []},
         {"final_seeds": [1, 1]},
         {"seeds": [-1]},
+        {"pruner_warmup": 1.0},
+        {"final_objective": "best"},
+        {"final_average": "median"},
     ],
 )
 def test_settings_are_checked(values):
@@ -100,6 +105,17 @@ def test_dimensions_draw_within_their_ends_and_lists_come_back():
     rates = [values["algo.learning_rate"] for values in drawn]
     assert 1e-5 <= min(rates) < 1e-4
     assert 1e-3 < max(rates) <= 1e-2
+
+
+def test_keys_of_a_free_mapping_are_added():
+    composition = Composition(("env=kinetic", "algo=masked_ppo", "+algo.policy_options.kappa=2.0"))
+    run = composition.run({})
+    sizes = {"kind": "categorical", "choices": [[8], [16, 8]]}
+    space = read_space({"algo.policy_options.hidden_sizes": sizes, "algo.policy_options.kappa": RATE}, run)
+    assert list(space) == ["algo.policy_options.hidden_sizes", "algo.policy_options.kappa"]
+    varied = composition.run({"algo.policy_options.hidden_sizes": [16, 8], "seed": 3})
+    assert varied.algo.policy_options == {"kappa": 2.0, "hidden_sizes": [16, 8]}
+    assert varied.seed == 3
 
 
 @pytest.mark.parametrize("value", [1.0853e-05, 1 / 3, 7, True, None, [64, 8], "cosine", "a 'b', c=1", [], "\\'"])

@@ -1,21 +1,27 @@
 """The real command, in this process or in one of its own: counting, continuing, pruning, sharing, and the winner."""
 
 import dataclasses
+import itertools
 import json
 import shutil
 import signal
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from optuna.trial import TrialState
 
 from bioppo import UserError
 from bioppo.cli import tune as command
+from bioppo.configs.schema import RunConfig
 from bioppo.envs.gymnasium.config import GymnasiumConfig
 from bioppo.envs.perturbation.config import PerturbationConfig
+from bioppo.tuning.objective import learning_curve
 from bioppo.tuning.phases import preset
+from bioppo.tuning.search_space import SearchConfig
 from bioppo.tuning.storage import claim
+from bioppo.tuning.study import make_pruner
 
 BETTER_OR_HOPELESS = """\
 space:
@@ -123,6 +129,42 @@ def test_hopeless_trials_are_pruned_and_keep_their_directories(workplace, tune, 
         assert not (run / "result.json").exists()
         assert json.loads((run / "failure.json").read_text())["error"] == "TrialPruned"
     assert json.loads((directory / "best.json").read_text())["values"]["env.lambda_part"] > -1
+
+
+def test_the_pruner_waits_for_trials_and_for_a_share_of_the_evaluations():
+    import optuna
+
+    run = RunConfig(env=GymnasiumConfig(id="CartPole-v1"), algo=None, tracker=None, budget=1000)
+    settings = SearchConfig(pruner_trials=10, pruner_warmup=0.4)
+    study = optuna.create_study(direction="maximize", pruner=make_pruner(settings, run))
+    pruned = []
+    for number in range(12):
+        trial = study.ask()
+        for step in range(1, 11):
+            trial.report(float(number < 9), step)
+            if trial.should_prune():
+                pruned.append((number, step))
+                break
+        study.tell(trial, float(number < 9))
+    assert pruned == [(10, 4), (11, 4)]  # ten others have ended, and four tenths of the budget are spent
+
+
+def test_areas_from_zero_have_ten_evaluations_and_finals_may_be_ranked_otherwise(workplace, tune, read_trials):
+    settings = ["objective=area_from_zero", "final_objective=final", "final_average=mean", "trial_budget=800"]
+    directory = tune(workplace(), *settings, "n_trials=1", "final_seeds=[1,2,3]", "budget=100")
+    (trial,) = read_trials(directory)
+    calls, values = learning_curve(directory / "trials/0/seed_0", "incidence")
+    assert len(calls) == 11
+    np.testing.assert_allclose(calls[1:], 80 * np.arange(1, 11), atol=60)  # at the end of an update
+    points = [(0.0, 0.0), *zip(calls[1:], values[1:], strict=True)]
+    area = sum((b[0] - a[0]) * (a[1] + b[1]) / 2 for a, b in itertools.pairwise(points))
+    assert trial.value == pytest.approx(area / calls[-1])
+    best = json.loads((directory / "best.json").read_text())
+    scores = [last_evaluation(directory / f"final/trial_0/seed_{seed}") for seed in (1, 2, 3)]
+    assert list(best["scores"].values()) == scores
+    assert best["objective"] == "final"
+    assert best["score"] == pytest.approx(sum(scores) / 3)
+    assert "(means over the seeds 1, 2, 3)" in next((directory / "experiment").iterdir()).read_text()
 
 
 def test_without_a_pruner_every_trial_ends(workplace, tune, read_trials):
