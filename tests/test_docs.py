@@ -1,22 +1,30 @@
 """The documentation tells the truth: its code runs, its commands compose, its option tables are the options."""
 
+import argparse
 import re
 import shlex
 from pathlib import Path
 
 import pytest
 
+import bioppo
 from bioppo.algorithms.baselines.config import CEMConfig
 from bioppo.algorithms.independent_ppo.config import AgentConfig, IndependentPPOConfig
 from bioppo.algorithms.independent_ppo.spam_config import SpamPPOConfig
 from bioppo.algorithms.masked_ppo.config import MaskedPPOConfig
 from bioppo.algorithms.ppo.config import PPOConfig
 from bioppo.algorithms.trpo_ppo.config import TRPOPPOConfig
+from bioppo.cli.data import TABLES as TABLE_VERBS
+from bioppo.cli.data import VERBS, add_table_words
 from bioppo.cli.main import COMMANDS, main
+from bioppo.cli.transition_tables import compose
 from bioppo.configs.option import option_table
 from bioppo.envs.dfba.config import DynamicFBAConfig
 from bioppo.envs.kinetic.config import KineticConfig
 from bioppo.envs.perturbation.config import PerturbationConfig
+from bioppo.envs.reprogramming.config import ReprogrammingConfig
+from bioppo.envs.reprogramming.krumsiek_config import KrumsiekConfig
+from bioppo.envs.reprogramming.policy_options import AfterstateOptions, ComponentPairOptions, PairOptions
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -28,8 +36,12 @@ TABLES = {
     "docs/perturbation.md": PerturbationConfig,
     "docs/independent_ppo.md": IndependentPPOConfig,
     "docs/dfba.md": DynamicFBAConfig,
+    "docs/reprogramming.md": ReprogrammingConfig,
 }
-FURTHER_TABLES = {"docs/independent_ppo.md": (AgentConfig, SpamPPOConfig, CEMConfig)}
+FURTHER_TABLES = {
+    "docs/independent_ppo.md": (AgentConfig, SpamPPOConfig, CEMConfig),
+    "docs/reprogramming.md": (KrumsiekConfig, AfterstateOptions, PairOptions, ComponentPairOptions),
+}
 
 
 def blocks(page, language):
@@ -74,6 +86,10 @@ def test_documented_commands_compose(line, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     _, command, *words = shlex.split(line)
     assert command in COMMANDS
+    if command == "data":
+        check_data(*words)
+    if command == "tune":
+        check_search(words)
     if command not in ("train", "sweep"):  # these need runs
         return
     if command == "sweep" or "-m" in words:  # each value by itself
@@ -81,6 +97,20 @@ def test_documented_commands_compose(line, tmp_path, monkeypatch, capsys):
         command = "train"
     assert main([command, *words, "--cfg", "job", "--resolve"]) == 0
     assert "env:" in capsys.readouterr().out
+
+
+def check_data(verb, *words):
+    """Its verbs are there, and options of tables compose."""
+    assert verb in VERBS
+    if verb in TABLE_VERBS:
+        parser = argparse.ArgumentParser()
+        add_table_words(verb, parser)
+        compose(parser.parse_args([word for word in words if word != "..."]))
+
+
+def check_search(words):
+    for name in (word.removeprefix("search=") for word in words if word.startswith("search=")):
+        assert (Path(bioppo.__file__).parent / "configs" / "search" / f"{name}.yaml").is_file()
 
 
 @pytest.mark.parametrize("page", TABLES)
