@@ -71,8 +71,8 @@ PRESETS = {
 }
 
 
-def generate(preset: str, seed: int) -> Cells:
-    """Draw cells of a preset.
+def generate(preset: str | Preset, seed: int) -> Cells:
+    """Draw cells of a preset, or of a size of one's own.
 
     Parameters
     ----------
@@ -88,7 +88,8 @@ def generate(preset: str, seed: int) -> Cells:
         ``X`` is on the scale of logarithms, so that it is not normalised again; there is no drawing, since
         one is made of two principal components. Types are in the order of their names.
     """
-    chosen = _find(preset)
+    chosen = preset if isinstance(preset, Preset) else _find(preset)
+    name = "of its own size" if isinstance(preset, Preset) else preset
     generator = np.random.default_rng(seed)
     programs = draw_programs(generator)
     kinds, expressed = draw_cells(chosen, programs, generator)
@@ -109,7 +110,7 @@ def generate(preset: str, seed: int) -> Cells:
         embedding=None,
         regulators=regulators,
         log=(
-            f"landscape {preset}, seed {seed}: {chosen.cells} cells x {chosen.genes} genes, {len(names)} types, "
+            f"landscape {name}, seed {seed}: {chosen.cells} cells x {chosen.genes} genes, {len(names)} types, "
             f"{len(TFS)} transcription factors, {edges} possible edges",
         ),
     )

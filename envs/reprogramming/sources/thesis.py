@@ -180,7 +180,7 @@ def name_actions(
     names = np.array(genes)
     conditions = [{gene: 0.0} for gene in genes]
     if width > len(genes):
-        values = levels(prepared, config.sim, names)
+        values = levels(prepared, config.sim, names, training_only=config.data_split.before_imputation)
         conditions += [{gene: float(value)} for gene, value in zip(genes, values, strict=True)]
     labels = [f"{kind} {gene}" for kind in ("KO", "OE")[: width // len(genes)] for gene in genes]
     activates = np.arange(width) >= len(genes)
