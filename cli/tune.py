@@ -73,9 +73,9 @@ def prepare(composition: "Composition", search: str, settings: SearchConfig) -> 
     from ..tuning.study import Tuning, find_headline, study_name
 
     directory = Path(base.results) / "tune" / study_name(search, settings, base)
-    deadline = None if settings.timeout is None else time.time() + settings.timeout
     shaping = {key: dimension.extremes[0] for key, dimension in space.items() if ".policy_options." in key}
     headline = find_headline(base, composition.run(shaping) if shaping else base)
+    deadline = None if settings.timeout is None else time.time() + settings.timeout
     return Tuning(composition, search, settings, space, base, headline, directory, deadline)
 
 

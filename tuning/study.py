@@ -85,6 +85,11 @@ class Tuning:
         """Return the settings that a trial's stored parameters stand for."""
         return {key: dimension.decode(parameters[key]) for key, dimension in self.space.items()}
 
+    def trial_evaluations(self) -> int:
+        """Return the last step that a trial reports, over all its seeds."""
+        run = self.trial_run({}, self.settings.seeds[0])
+        return len(self.settings.seeds) * steps_per_run(run) - 1
+
     @property
     def time_is_up(self) -> bool:
         """Whether no further trial shall begin."""
@@ -136,7 +141,7 @@ def open_study(tuning: Tuning) -> optuna.Study:
             study_name=tuning.directory.name,
             direction="maximize" if tuning.headline.sign > 0 else "minimize",
             load_if_exists=True,
-            pruner=make_pruner(tuning.settings, tuning.trial_run({}, tuning.settings.seeds[0])),
+            pruner=make_pruner(tuning.settings, tuning.trial_evaluations),
         )
         _check_directory(study, tuning)
     return study
@@ -167,14 +172,14 @@ def _check_directory(study: optuna.Study, tuning: Tuning) -> None:
         study.set_user_attr("id", content["id"])
 
 
-def make_pruner(settings: SearchConfig, run: RunConfig) -> optuna.pruners.BasePruner:
-    """Return the pruner asked for; ``run`` is one of a trial's, of whose evaluations the warm-up is a share."""
+def make_pruner(settings: SearchConfig, evaluations: Callable[[], int]) -> optuna.pruners.BasePruner:
+    """Return the pruner asked for; ``evaluations`` counts a trial's, of which the warm-up is a share."""
     if settings.pruner == "hyperband":
         return optuna.pruners.HyperbandPruner()
     if settings.pruner == "none":
         return optuna.pruners.NopPruner()
-    steps = (len(settings.seeds) - 1) * steps_per_run(run) + run.budget // interval(run)
-    warmup = math.ceil(round(settings.pruner_warmup * steps, 9))
+    share = settings.pruner_warmup
+    warmup = math.ceil(round(share * evaluations(), 9)) if share else 0
     return optuna.pruners.MedianPruner(n_startup_trials=settings.pruner_trials, n_warmup_steps=warmup)
 
 

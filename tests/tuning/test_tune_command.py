@@ -14,7 +14,6 @@ from optuna.trial import TrialState
 
 from bioppo import UserError
 from bioppo.cli import tune as command
-from bioppo.configs.schema import RunConfig
 from bioppo.envs.gymnasium.config import GymnasiumConfig
 from bioppo.envs.perturbation.config import PerturbationConfig
 from bioppo.tuning.objective import learning_curve
@@ -134,9 +133,8 @@ def test_hopeless_trials_are_pruned_and_keep_their_directories(workplace, tune, 
 def test_the_pruner_waits_for_trials_and_for_a_share_of_the_evaluations():
     import optuna
 
-    run = RunConfig(env=GymnasiumConfig(id="CartPole-v1"), algo=None, tracker=None, budget=1000)
     settings = SearchConfig(pruner_trials=10, pruner_warmup=0.4)
-    study = optuna.create_study(direction="maximize", pruner=make_pruner(settings, run))
+    study = optuna.create_study(direction="maximize", pruner=make_pruner(settings, lambda: 10))
     pruned = []
     for number in range(12):
         trial = study.ask()
@@ -153,6 +151,7 @@ def test_areas_from_zero_have_ten_evaluations_and_finals_may_be_ranked_otherwise
     settings = ["objective=area_from_zero", "final_objective=final", "final_average=mean", "trial_budget=800"]
     directory = tune(workplace(), *settings, "n_trials=1", "final_seeds=[1,2,3]", "budget=100")
     (trial,) = read_trials(directory)
+    assert list(trial.intermediate_values) == list(range(1, 11))
     calls, values = learning_curve(directory / "trials/0/seed_0", "incidence")
     assert len(calls) == 11
     np.testing.assert_allclose(calls[1:], 80 * np.arange(1, 11), atol=60)  # at the end of an update
