@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from ... import UserError
 from ..batched import Demonstrations
-from . import planner
 from .data import TRAIN, BoolArray
 from .observations import make_observer
 from .task import ReprogrammingTask
@@ -17,12 +17,14 @@ class Demonstrator:
 
     def __init__(self, task: ReprogrammingTask) -> None:
         self.task, self.observer = task, make_observer(task, noise=0.0)
-        following, distance = task.table.next, task.distance_train
         training = (task.split == TRAIN) & task.trainable[task.cluster_of_cell]
-        allowed = training[:, None] & task.trainable[None, :] & (distance > 0)
+        allowed = training[:, None] & task.trainable[None, :] & (task.distance_train > 0)
         self.pairs = np.argwhere(allowed)
-        self.best = np.stack([planner.optimal_actions(following, distance, kind) for kind in range(task.n_types)])
-        self.best &= task.masks_train
+        if not len(self.pairs):
+            raise UserError(
+                "algo.warm_start=bc: no training cell has a way to another type, so look at `bioppo data check "
+                "reprogramming`, or set algo.warm_start=none."
+            )
 
     def draw(self, count: int, generator: np.random.Generator) -> Demonstrations:
         """Return ``count`` pairs, observed without noise at the first step, each with all the actions that are best."""
@@ -31,5 +33,6 @@ class Demonstrator:
         state = {"cell": cell, "target": target, "elapsed_steps": np.zeros(count, dtype=np.int64)}
         if self.task.persistent is not None:
             state["clamps"] = self.task.persistent.free(count)
-        best: BoolArray = self.best[target, cell]
-        return Demonstrations(self.observer.observe(state, lambda: masks, None), masks, best)
+        distance = self.task.distance_train
+        best: BoolArray = distance[self.task.table.next[cell], target[:, None]] == distance[cell, target][:, None] - 1
+        return Demonstrations(self.observer.observe(state, lambda: masks, None), masks, masks & best)

@@ -125,8 +125,8 @@ class IndexedActorCritic(MaskableActorCriticPolicy):
         raise NotImplementedError
 
     def keep(self, name: str, values: np.ndarray, dtype: torch.dtype = torch.float32) -> None:
-        """Hold an array where the networks are; it is no parameter, and no checkpoint holds it."""
-        self.register_buffer(name, torch.as_tensor(np.ascontiguousarray(values), dtype=dtype), persistent=False)
+        """Hold a copy of an array where the networks are; it is no parameter, and no checkpoint holds it."""
+        self.register_buffer(name, torch.as_tensor(np.array(values, order="C"), dtype=dtype), persistent=False)
 
     def forward(
         self, obs: Tensor, deterministic: bool = False, action_masks: Any = None

@@ -301,7 +301,8 @@ def words(table, *more):
 
 def test_the_command_imitates_once_continues_and_exports_nothing(table_file, capsys):
     start = ["algo.warm_start=bc", "algo.warm_start_steps=5", "algo.warm_start_batch=16", "algo.decode=no_revisit"]
-    run = ["train", *words(table_file, *start), "evaluation.every=128"]
+    pair = ["algo.policy=embedding", "+algo.policy_options.branch_sizes=[8]"]
+    run = ["train", *words(table_file, *start, *pair), "evaluation.every=128"]
     assert main([*run, "hydra.run.dir=whole"]) == 0
     progress = pd.read_csv("whole/progress.csv")
     assert progress["train/imitation_loss"].notna().tolist() == [False, True, *[False] * 9]

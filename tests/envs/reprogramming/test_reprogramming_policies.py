@@ -1,5 +1,7 @@
 """Networks that read cells by index: what they compute, and that they learn what the planner does."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -174,3 +176,10 @@ def test_wrong_networks_are_refused(golden_task, golden_table):
     with pytest.raises(UserError, match=r"set env\.task\.obs=index"):
         network_of(other, "afterstate", {})
     assert network_of(golden_task, "afterstate", {})[0] is AfterstatePolicy
+
+
+def test_a_task_without_any_way_has_no_demonstrations(golden_table):
+    stuck = np.tile(np.arange(len(golden_table.next), dtype=np.int32)[:, None], (1, golden_table.next.shape[1]))
+    task = ReprogrammingTask(replace(golden_table, next=stuck), ReprogrammingConfig())
+    with pytest.raises(UserError, match=r"algo.warm_start=bc: no training cell has a way to another type, so"):
+        Demonstrator(task)
