@@ -16,7 +16,7 @@ import numpy as np
 from bioppo.envs.reprogramming.config import ReprogrammingConfig
 from bioppo.envs.reprogramming.data import Actions, Table
 from bioppo.envs.reprogramming.environment import ReprogrammingVectorEnv
-from bioppo.envs.reprogramming.goals import cosine
+from bioppo.envs.reprogramming.episodes.goals import cosine
 from bioppo.envs.reprogramming.options import TaskOptions
 from bioppo.envs.reprogramming.task import ReprogrammingTask
 from bioppo.envs.single import SingleEnv

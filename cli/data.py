@@ -129,7 +129,7 @@ def clear(name: str | None) -> None:
     """Remove data sets, trained models and transition tables, and say what that freed."""
     from ..datasets import download
     from ..datasets.cache import TRAINED_MODELS
-    from ..envs.reprogramming.table_cache import ROOM, clear_tables
+    from ..envs.reprogramming.tables.cache import ROOM, clear_tables
 
     removed = {} if name in (TRAINED_MODELS, ROOM) else download.clear(name)
     if name in (None, TRAINED_MODELS):

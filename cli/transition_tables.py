@@ -21,7 +21,7 @@ NETWORKS = (".csv", ".tsv", ".txt", ".parquet", ".json")
 def build(words: Namespace) -> None:
     """Find or build the table, and print what it is like."""
     from ..envs.reprogramming.table import load_table
-    from ..envs.reprogramming.table_cache import table_folder
+    from ..envs.reprogramming.tables.cache import table_folder
 
     config, device = compose(words)
     with warnings_as_lines():
@@ -35,8 +35,8 @@ def build(words: Namespace) -> None:
 
 def check(words: Namespace) -> None:
     """Print what the table is like; with ``--against``, also how it differs from another table or network."""
-    from ..envs.reprogramming.checks import compare_networks, compare_tables
     from ..envs.reprogramming.table import load_table
+    from ..envs.reprogramming.tables.checks import compare_networks, compare_tables
 
     config, device = compose(words)
     other: Path | None = words.against
@@ -71,7 +71,7 @@ def delta(words: Namespace) -> None:
 def convert(words: Namespace) -> None:
     """Write the table as .npz, with its features beside it."""
     from ..envs.reprogramming.table import load_table, save
-    from ..envs.reprogramming.table_file import features_path
+    from ..envs.reprogramming.tables.file import features_path
 
     if words.output.suffix != ".npz":
         raise UserError(f"--output {words.output}: give a file that ends in .npz.")
@@ -120,7 +120,7 @@ def device_of(device: str) -> str:
 
 def print_table(table: "Table", config: "ReprogrammingConfig") -> None:
     """Print what a table is like."""
-    from ..envs.reprogramming.checks import describe_table, table_lines
+    from ..envs.reprogramming.tables.checks import describe_table, table_lines
 
     facts = describe_table(
         table,

@@ -14,8 +14,8 @@ from ..batched import Arrays
 from . import planner
 from .data import BoolArray, FloatArray, IntArray
 from .distance_network import fit_distances
-from .dynamics import StochasticDynamics
-from .state_reader import Past, StateReader
+from .dynamics.memoryless import StochasticDynamics
+from .episodes.state_reader import Past, StateReader
 
 if TYPE_CHECKING:
     from .task import ReprogrammingTask

@@ -11,7 +11,7 @@ from .config import ReprogrammingConfig
 from .data import FloatArray, Prepared, StrArray
 from .propagate import observed_range, simulate
 from .simulation import Simulation
-from .table_file import replacing
+from .tables.file import replacing
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,12 @@ from ..batched import ActionError, Arrays, BatchedEnv, Demonstrations, State, Tr
 from ..counter_streams import CounterStreams
 from ..evaluation import Evaluation, Trajectories
 from .config import ReprogrammingConfig
-from .curriculum import Curriculum
 from .data import FloatArray, IntArray
+from .drawing.figure_tables import figure_tables
+from .episodes.curriculum import Curriculum
+from .episodes.observations import make_observer
+from .episodes.starts import STEPS, TrainingStarts
 from .evaluation import METRICS, horizon_table, measure
-from .figure_tables import figure_tables
-from .observations import make_observer
-from .starts import STEPS, TrainingStarts
 from .task import Episodes, ReprogrammingTask, load_task
 
 if TYPE_CHECKING:

@@ -4,10 +4,18 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .learning_figures import draw_success, draw_success_of_study, study_success_table, success_table
-from .path_charts import Chart, path_chart
-from .path_figures import draw_paths, path_data
-from .share_figures import action_data, draw_actions, draw_distances, draw_lengths, draw_types, length_data, type_data
+from .drawing.learning_figures import draw_success, draw_success_of_study, study_success_table, success_table
+from .drawing.path_charts import Chart, path_chart
+from .drawing.path_figures import draw_paths, path_data
+from .drawing.share_figures import (
+    action_data,
+    draw_actions,
+    draw_distances,
+    draw_lengths,
+    draw_types,
+    length_data,
+    type_data,
+)
 
 if TYPE_CHECKING:
     import pandas as pd

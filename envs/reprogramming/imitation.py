@@ -5,7 +5,7 @@ import numpy as np
 from ... import UserError
 from ..batched import Demonstrations
 from .data import TRAIN, BoolArray
-from .observations import make_observer
+from .episodes.observations import make_observer
 from .task import ReprogrammingTask
 
 

@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from ... import UserError
-from .components import draw, fit_components
 from .config import ReprogrammingConfig
-from .correlation import correlated_regulators
 from .data import TRAIN, BoolArray, Cells, FloatArray, Prepared, StrArray
-from .filters import filter_cells, filter_genes, noted, take_genes, totals
-from .imputation import impute
+from .preparation.components import draw, fit_components
+from .preparation.correlation import correlated_regulators
+from .preparation.filters import filter_cells, filter_genes, noted, take_genes, totals
+from .preparation.imputation import impute
+from .preparation.splits import check_types, split_cells
+from .preparation.variable_genes import choose_genes, plain_variances, residual_variances
 from .sources.loading import CORRELATION, add_regulators, measured_factors
-from .splits import check_types, split_cells
-from .variable_genes import choose_genes, plain_variances, residual_variances
 
 SIZE = 1e4
 """Sum of every cell's normalised counts."""

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from ..batched import Arrays
-from .state_reader import Past, StateReader
+from .episodes.state_reader import Past, StateReader
 from .task import ReprogrammingTask
 
 

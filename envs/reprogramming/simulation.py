@@ -55,7 +55,7 @@ def load_simulation(config: ReprogrammingConfig) -> Simulation:
         source = f"landscape {data.preset}, seed {data.seed}" if data.kind == "landscape" else f"h5ad {data.h5ad}"
     actions = make_actions(grn, prepared, config)
     if config.dynamics.multi_gene is not None:
-        from .multi_gene import add_combinations
+        from .dynamics.multi_gene import add_combinations
 
         actions = add_combinations(actions, config.dynamics.multi_gene)
     return Simulation(prepared, grn, actions, source)

@@ -18,8 +18,9 @@ from .data import Actions, FloatArray, Grn, IntArray, Prepared, Table
 from .moves import Moves
 from .project import choose_gain, find_neighbours, scale_by_size, snap
 from .simulation import Simulation, load_simulation
-from .table_blocks import locked
-from .table_cache import (
+from .tables.all_moves import MoveOptions, as_arrays, compute_moves, move_key
+from .tables.blocks import locked
+from .tables.cache import (
     code_version,
     digest,
     find_request,
@@ -29,9 +30,8 @@ from .table_cache import (
     request_key,
     table_folder,
 )
-from .table_file import FORMAT, NO_MOVES, load, save, warn_notes
-from .table_moves import MoveOptions, as_arrays, compute_moves, move_key
-from .table_progress import BuildLines, Progress
+from .tables.file import FORMAT, NO_MOVES, load, save, warn_notes
+from .tables.progress import BuildLines, Progress
 
 __all__ = ["build", "load", "load_table", "resnap", "save"]
 

@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 from ... import UserError
 from . import planner
 from .config import ReprogrammingConfig
-from .curriculum import Schedule, make_schedule
 from .data import TEST, TRAIN, VALIDATION, BoolArray, IntArray, StrArray, Table
-from .dynamics import Dynamics, make_dynamics
-from .goals import goals, nearest_types
-from .rewards import reward_parts
+from .dynamics.memoryless import Dynamics, make_dynamics
+from .episodes.curriculum import Schedule, make_schedule
+from .episodes.goals import goals, nearest_types
+from .episodes.rewards import reward_parts
 
 if TYPE_CHECKING:
-    from .persistent import PersistentDynamics
+    from .dynamics.persistent import PersistentDynamics
 
 SPLIT_CODES = {"train": TRAIN, "validation": VALIDATION, "test": TEST}
 
@@ -318,7 +318,7 @@ def load_task(config: ReprogrammingConfig, seed: int = 0) -> ReprogrammingTask:
 
     persistent = None
     if config.dynamics.persist == "episode":
-        from .persistent import load_persistent
+        from .dynamics.persistent import load_persistent
 
         table, persistent = load_persistent(config)
     else:

@@ -27,7 +27,7 @@ from bioppo.envs.reprogramming.config import ReprogrammingConfig
 from bioppo.envs.reprogramming.data import TEST, TRAIN, VALIDATION, Actions, Table
 from bioppo.envs.reprogramming.environment import ReprogrammingVectorEnv
 from bioppo.envs.reprogramming.options import TaskOptions
-from bioppo.envs.reprogramming.table_file import save
+from bioppo.envs.reprogramming.tables.file import save
 from bioppo.envs.reprogramming.task import ReprogrammingTask
 from bioppo.training.export import example_inputs, exportable, write_torchscript
 from bioppo.training.train import train

@@ -15,7 +15,7 @@ import numpy as np
 from .... import UserError, __version__
 from ..config import ReprogrammingConfig
 from ..data import Actions, Prepared, StrArray, Table
-from ..table_file import NO_MOVES, SHOWN, as_cells, check, check_positions
+from ..tables.file import NO_MOVES, SHOWN, as_cells, check, check_positions
 from .h5ad import convert, read_h5ad
 
 PICKLES = (".pkl", ".pickle")

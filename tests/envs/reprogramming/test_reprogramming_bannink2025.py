@@ -6,7 +6,7 @@ import pytest
 
 from bioppo import UserError
 from bioppo.configs.option import build_options
-from bioppo.envs.reprogramming.curriculum import make_schedule
+from bioppo.envs.reprogramming.episodes.curriculum import make_schedule
 from bioppo.envs.reprogramming.policy_options import NETWORKS
 from bioppo.envs.reprogramming.task import EPISODES
 from bioppo.tuning.composition import Composition

@@ -19,9 +19,9 @@ from bioppo.envs.reprogramming.baselines import (
 from bioppo.envs.reprogramming.config import ReprogrammingConfig
 from bioppo.envs.reprogramming.data import Table
 from bioppo.envs.reprogramming.distance_network import fit_distances
+from bioppo.envs.reprogramming.episodes.state_reader import StateReader
 from bioppo.envs.reprogramming.options import DynamicsOptions
 from bioppo.envs.reprogramming.planner import bfs, max_success
-from bioppo.envs.reprogramming.state_reader import StateReader
 from bioppo.envs.reprogramming.task import ReprogrammingTask
 
 HORIZON = 20

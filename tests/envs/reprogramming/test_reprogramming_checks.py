@@ -6,11 +6,17 @@ import numpy as np
 import pytest
 
 from bioppo import UserError
-from bioppo.envs.reprogramming.checks import compare_networks, compare_tables, describe_table, out_degree, table_lines
 from bioppo.envs.reprogramming.config import ReprogrammingConfig
 from bioppo.envs.reprogramming.options import DataOptions
 from bioppo.envs.reprogramming.table import load_table
-from bioppo.envs.reprogramming.table_progress import BuildLines
+from bioppo.envs.reprogramming.tables.checks import (
+    compare_networks,
+    compare_tables,
+    describe_table,
+    out_degree,
+    table_lines,
+)
+from bioppo.envs.reprogramming.tables.progress import BuildLines
 
 
 def test_a_table_is_described_by_golden_distances(golden_table, golden_folder):
@@ -83,7 +89,7 @@ def test_networks_are_compared_edge_by_edge():
 
 def test_progress_says_how_much_is_left(capsys, monkeypatch):
     clock = [0.0]
-    monkeypatch.setattr("bioppo.envs.reprogramming.table_progress.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("bioppo.envs.reprogramming.tables.progress.time.monotonic", lambda: clock[0])
     show = BuildLines()
     for done, now in ((100, 0.0), (150, 5.0), (200, 20.0), (1000, 30.0)):
         clock[0] = now

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from bioppo.envs.reprogramming.config import ReprogrammingConfig
-from bioppo.envs.reprogramming.curriculum import Curriculum, make_schedule
 from bioppo.envs.reprogramming.environment import ReprogrammingVectorEnv
+from bioppo.envs.reprogramming.episodes.curriculum import Curriculum, make_schedule
 from bioppo.envs.reprogramming.options import CurriculumOptions
 from bioppo.envs.reprogramming.task import ReprogrammingTask
 

@@ -7,12 +7,12 @@ import pytest
 from bioppo import UserError
 from bioppo.envs.reprogramming.config import ReprogrammingConfig
 from bioppo.envs.reprogramming.data import TRAIN, Grn
-from bioppo.envs.reprogramming.dynamics import StochasticDynamics, TableDynamics
+from bioppo.envs.reprogramming.dynamics.memoryless import StochasticDynamics, TableDynamics
+from bioppo.envs.reprogramming.dynamics.multi_gene import add_combinations
+from bioppo.envs.reprogramming.dynamics.persistent import PersistentDynamics, load_persistent
 from bioppo.envs.reprogramming.environment import ReprogrammingVectorEnv
 from bioppo.envs.reprogramming.moves import Simulator
-from bioppo.envs.reprogramming.multi_gene import add_combinations
 from bioppo.envs.reprogramming.options import DynamicsOptions, TaskOptions
-from bioppo.envs.reprogramming.persistent import PersistentDynamics, load_persistent
 from bioppo.envs.reprogramming.project import find_neighbours, shift, snap
 from bioppo.envs.reprogramming.propagate import simulate_dense
 from bioppo.envs.reprogramming.task import ReprogrammingTask

@@ -19,7 +19,7 @@ from bioppo.envs.reprogramming.config import ReprogrammingConfig
 from bioppo.envs.reprogramming.data import TRAIN, VALIDATION
 from bioppo.envs.reprogramming.environment import ReprogrammingVectorEnv
 from bioppo.envs.reprogramming.options import TaskOptions
-from bioppo.envs.reprogramming.table_file import save
+from bioppo.envs.reprogramming.tables.file import save
 from bioppo.envs.reprogramming.task import ReprogrammingTask
 from bioppo.envs.single import SingleEnv
 from bioppo.envs.stable_baselines_adapter import StableBaselinesAdapter

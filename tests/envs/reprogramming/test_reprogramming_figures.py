@@ -8,10 +8,11 @@ import pytest
 
 from bioppo.cli.main import main
 from bioppo.envs.evaluation import evaluate
-from bioppo.envs.reprogramming import figures, learning_figures, path_figures, share_figures
+from bioppo.envs.reprogramming import figures
 from bioppo.envs.reprogramming.baselines import environment_baselines
+from bioppo.envs.reprogramming.drawing import learning_figures, path_figures, share_figures
+from bioppo.envs.reprogramming.drawing.figure_tables import choose_episodes, distance_table, figure_tables, find_way
 from bioppo.envs.reprogramming.environment import ReprogrammingVectorEnv
-from bioppo.envs.reprogramming.figure_tables import choose_episodes, distance_table, figure_tables, find_way
 
 NAMES = {"paths", "lengths", "types", "actions", "distances", "success"}
 

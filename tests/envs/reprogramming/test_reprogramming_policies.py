@@ -9,11 +9,11 @@ from gymnasium import spaces
 
 from bioppo import UserError
 from bioppo.envs.reprogramming.config import ReprogrammingConfig
+from bioppo.envs.reprogramming.episodes.state_reader import StateReader
 from bioppo.envs.reprogramming.imitation import Demonstrator
 from bioppo.envs.reprogramming.options import TaskOptions
 from bioppo.envs.reprogramming.policies import AfterstatePolicy, network_of
 from bioppo.envs.reprogramming.revisits import WithoutRevisits
-from bioppo.envs.reprogramming.state_reader import StateReader
 from bioppo.envs.reprogramming.task import ReprogrammingTask
 
 

@@ -11,14 +11,14 @@ from scipy import sparse
 
 from bioppo import UserError
 from bioppo.envs.reprogramming import preprocess
-from bioppo.envs.reprogramming.components import draw, fit_components
 from bioppo.envs.reprogramming.config import ReprogrammingConfig
 from bioppo.envs.reprogramming.data import TEST, TRAIN, VALIDATION, Cells
-from bioppo.envs.reprogramming.imputation import balance, impute, nearest
 from bioppo.envs.reprogramming.options import DataOptions, ImputeOptions, SplitOptions, TableOptions
+from bioppo.envs.reprogramming.preparation.components import draw, fit_components
+from bioppo.envs.reprogramming.preparation.imputation import balance, impute, nearest
+from bioppo.envs.reprogramming.preparation.splits import split_cells
+from bioppo.envs.reprogramming.preparation.variable_genes import residual_variances
 from bioppo.envs.reprogramming.sources.loading import load_cells
-from bioppo.envs.reprogramming.splits import split_cells
-from bioppo.envs.reprogramming.variable_genes import residual_variances
 
 
 @pytest.fixture(scope="module")

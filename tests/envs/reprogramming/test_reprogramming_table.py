@@ -13,16 +13,16 @@ import numpy as np
 import pytest
 
 from bioppo import UserError
-from bioppo.envs.reprogramming import table_cache
 from bioppo.envs.reprogramming.config import ReprogrammingConfig
 from bioppo.envs.reprogramming.data import TEST, TRAIN, VALIDATION, Actions, Grn, Prepared
-from bioppo.envs.reprogramming.multi_gene import add_combinations
+from bioppo.envs.reprogramming.dynamics.multi_gene import add_combinations
 from bioppo.envs.reprogramming.options import DataOptions, DynamicsOptions, SimOptions, TableOptions
 from bioppo.envs.reprogramming.simulation import Simulation
 from bioppo.envs.reprogramming.table import build, build_cached, load, load_table, resnap, save
-from bioppo.envs.reprogramming.table_blocks import BlockStore, block_size, plan_blocks
-from bioppo.envs.reprogramming.table_file import features_path
-from bioppo.envs.reprogramming.table_moves import MoveOptions, move_key
+from bioppo.envs.reprogramming.tables import cache as table_cache
+from bioppo.envs.reprogramming.tables.all_moves import MoveOptions, move_key
+from bioppo.envs.reprogramming.tables.blocks import BlockStore, block_size, plan_blocks
+from bioppo.envs.reprogramming.tables.file import features_path
 
 GOLDEN = Path(__file__).parents[2] / "data" / "reprogramming"
 
@@ -113,7 +113,7 @@ def test_the_golden_tables_are_rebuilt(simulation, gain, name):
 
 @pytest.mark.parametrize("size", [1, 7, 1000])
 def test_the_size_of_blocks_changes_nothing(simulation, table, size, monkeypatch):
-    monkeypatch.setattr("bioppo.envs.reprogramming.table_moves.block_size", lambda *_: size)
+    monkeypatch.setattr("bioppo.envs.reprogramming.tables.all_moves.block_size", lambda *_: size)
     np.testing.assert_array_equal(make(simulation, options()).next, table.next)
 
 
@@ -428,7 +428,7 @@ import sys, time
 from pathlib import Path
 sys.path.insert(0, {folder!r})
 from test_reprogramming_table import make, options, read_simulation
-from bioppo.envs.reprogramming import table_moves
+from bioppo.envs.reprogramming.tables import all_moves as table_moves
 from bioppo.envs.reprogramming.table import save
 
 table_moves.block_size = lambda *_: 5
@@ -469,7 +469,7 @@ def test_a_build_that_was_killed_goes_on_to_the_same_bytes(tmp_path):
 
 @pytest.fixture
 def small_blocks(monkeypatch):
-    monkeypatch.setattr("bioppo.envs.reprogramming.table_moves.block_size", lambda *_: 10)
+    monkeypatch.setattr("bioppo.envs.reprogramming.tables.all_moves.block_size", lambda *_: 10)
 
 
 @pytest.mark.usefixtures("small_blocks")
@@ -558,7 +558,7 @@ def test_the_key_changes_with_everything_that_moves_follow_from(simulation, monk
     )
     keys += [move_key(prepared, grn, actions, MoveOptions.of(config), space) for config in changed_options]
     keys.append(move_key(prepared, grn, actions, chosen, prepared.pcs[:, :3]))
-    monkeypatch.setattr("bioppo.envs.reprogramming.table_moves.code_version", lambda *_: "other code")
+    monkeypatch.setattr("bioppo.envs.reprogramming.tables.all_moves.code_version", lambda *_: "other code")
     keys.append(move_key(prepared, grn, actions, chosen, space))
     assert len(set(keys)) == len(keys)
     same = MoveOptions.of(options(gain=3.0, memory_mb=9, shift="magnitude", dynamics={"top_q": 3}))

@@ -8,9 +8,9 @@ import pytest
 from bioppo import UserError
 from bioppo.envs.reprogramming.config import ReprogrammingConfig
 from bioppo.envs.reprogramming.data import TEST, TRAIN, Goals
-from bioppo.envs.reprogramming.goals import cosine, goals
+from bioppo.envs.reprogramming.episodes.goals import cosine, goals
+from bioppo.envs.reprogramming.episodes.rewards import centroid_distances, reward_parts
 from bioppo.envs.reprogramming.options import SplitOptions, TaskOptions
-from bioppo.envs.reprogramming.rewards import centroid_distances, reward_parts
 from bioppo.envs.reprogramming.task import ReprogrammingTask, warn_unreachable
 
 

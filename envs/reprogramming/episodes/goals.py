@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from ... import UserError
-from .data import BoolArray, FloatArray, Goals, IntArray, StrArray
+from .... import UserError
+from ..data import BoolArray, FloatArray, Goals, IntArray, StrArray
 from .rewards import BLOCK
 
 FEWEST_CELLS = 3

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ... import UserError
-from .data import TEST, TRAIN, VALIDATION, IntArray, StrArray
+from .... import UserError
+from ..data import TEST, TRAIN, VALIDATION, IntArray, StrArray
 
 MIN_TRAIN_CELLS = 3
 """Fewest training cells of a type: with fewer there is no centre to trim and no percentile to take."""

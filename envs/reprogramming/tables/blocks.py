@@ -17,9 +17,9 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from ... import UserError
-from .data import IntArray
-from .table_file import replacing
+from .... import UserError
+from ..data import IntArray
+from .file import replacing
 
 MANIFEST = "manifest.json"
 FOLDER = "blocks"

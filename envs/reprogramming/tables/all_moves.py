@@ -6,15 +6,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ... import UserError
-from .config import ReprogrammingConfig
-from .data import Actions, FloatArray, Grn, Prepared
-from .moves import Moves, Simulator
-from .project import find_neighbours
-from .propagate import observed_range
-from .table_blocks import Arrays, BlockStore, block_size, plan_blocks, sort_cells
-from .table_cache import MOVE_CODE, code_version, digest
-from .table_progress import Progress
+from .... import UserError
+from ..config import ReprogrammingConfig
+from ..data import Actions, FloatArray, Grn, Prepared
+from ..moves import Moves, Simulator
+from ..project import find_neighbours
+from ..propagate import observed_range
+from .blocks import Arrays, BlockStore, block_size, plan_blocks, sort_cells
+from .cache import MOVE_CODE, code_version, digest
+from .progress import Progress
 
 
 @dataclass(frozen=True)

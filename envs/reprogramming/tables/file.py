@@ -19,8 +19,8 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from ... import UserError
-from .data import Actions, FloatArray, IntArray, StrArray, Table
+from .... import UserError
+from ..data import Actions, FloatArray, IntArray, StrArray, Table
 
 FORMAT = 1
 """Raised when files of an older version can no longer be read."""

@@ -3,8 +3,8 @@
 import numpy as np
 from scipy import sparse
 
-from ... import UserError
-from .data import BoolArray, FloatArray, IntArray
+from .... import UserError
+from ..data import BoolArray, FloatArray, IntArray
 
 SIGHT, MAX_IN_DEGREE = 8, 4
 """Balanced neighbours: how many times k candidates are looked at, and how many times k a cell may be chosen."""

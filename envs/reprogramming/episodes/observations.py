@@ -7,9 +7,9 @@ import gymnasium
 import numpy as np
 from scipy.special import ndtri
 
-from ..batched import Arrays
-from .data import FloatArray
-from .task import ReprogrammingTask
+from ...batched import Arrays
+from ..data import FloatArray
+from ..task import ReprogrammingTask
 
 NOISY_SHARE = 0.3
 """Share of observations that carry noise."""

@@ -9,12 +9,12 @@ from collections import OrderedDict
 import numpy as np
 from numpy.typing import NDArray
 
-from ... import UserError
-from .config import ReprogrammingConfig
-from .data import Actions, BoolArray, FloatArray, IntArray, Table
-from .moves import Simulator
-from .project import snap
-from .propagate import Clamps, index_conditions
+from .... import UserError
+from ..config import ReprogrammingConfig
+from ..data import Actions, BoolArray, FloatArray, IntArray, Table
+from ..moves import Simulator
+from ..project import snap
+from ..propagate import Clamps, index_conditions
 
 REMEMBERED = 500_000
 """Moves that are kept; the one that was not asked for longest is forgotten first."""
@@ -146,9 +146,9 @@ def load_persistent(config: ReprogrammingConfig) -> tuple[Table, PersistentDynam
     UserError
         For options that go together with a table alone.
     """
-    from .simulation import load_simulation
-    from .table import build_cached, space_of
-    from .table_moves import MoveOptions, make_simulator
+    from ..simulation import load_simulation
+    from ..table import build_cached, space_of
+    from ..tables.all_moves import MoveOptions, make_simulator
 
     for key, value, needed in (
         ("dynamics.kind", config.dynamics.kind, "table"),

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ... import UserError
-from ..batched import Arrays
-from .data import BoolArray, IntArray
+from .... import UserError
+from ...batched import Arrays
+from ..data import BoolArray, IntArray
 
 if TYPE_CHECKING:
-    from .task import ReprogrammingTask
+    from ..task import ReprogrammingTask
 
 
 class StateReader:

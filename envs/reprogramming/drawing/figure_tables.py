@@ -4,13 +4,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .data import IntArray
-from .planner import UNREACHABLE
+from ..data import IntArray
+from ..planner import UNREACHABLE
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from .task import ReprogrammingTask
+    from ..task import ReprogrammingTask
 
 MOST_WAYS = 6
 """Episodes whose way is kept beside a shortest one."""

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from ..counter_streams import CounterStreams
+from ...counter_streams import CounterStreams
+from ..data import BoolArray, FloatArray, IntArray
+from ..task import ReprogrammingTask
 from .curriculum import Curriculum
-from .data import BoolArray, FloatArray, IntArray
-from .task import ReprogrammingTask
 
 PAIR, GATE, STEPS = 0, 1, 2
 """Places of an episode's random numbers in its stream; those of its steps go on without end."""

@@ -8,8 +8,8 @@ from typing import Protocol
 
 import numpy as np
 
-from ... import UserError
-from .data import BoolArray, FloatArray, IntArray, Table
+from .... import UserError
+from ..data import BoolArray, FloatArray, IntArray, Table
 
 SMALLEST_MASS = 1e-6
 """Probabilities of an action that sum to less lead nowhere."""

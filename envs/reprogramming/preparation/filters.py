@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from ... import UserError
-from .data import BoolArray, Cells, IntArray
-from .options import DataOptions
-from .sources.checks import check_types, some
-from .sources.h5ad import renumber
+from .... import UserError
+from ..data import BoolArray, Cells, IntArray
+from ..options import DataOptions
+from ..sources.checks import check_types, some
+from ..sources.h5ad import renumber
 
 MITOCHONDRIAL = ("MT-", "mt-", "Mt-")
 """Prefixes of mitochondrial genes in human, mouse and rat."""

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ... import UserError
-from ...configs.option import nearest
-from .data import Actions
+from .... import UserError
+from ....configs.option import nearest
+from ..data import Actions
 
 LIMIT = 5_000
 """Columns that a table may have; more are refused, since it grows with them."""

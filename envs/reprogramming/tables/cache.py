@@ -13,17 +13,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...datasets.cache import cache_directory
-from ...datasets.download import remove
-from .config import ReprogrammingConfig
-from .data import Table
-from .table_file import DamagedFileError, load, replacing
+from ....datasets.cache import cache_directory
+from ....datasets.download import remove
+from ..config import ReprogrammingConfig
+from ..data import Table
+from .file import DamagedFileError, load, replacing
 
 ROOM = "reprogramming"
 MOVES, TABLES, REQUESTS = "moves", "tables", "requests"
 
 MOVE_CODE = ("arrays.py", "moves.py", "project.py", "propagate.py", "reduction.py")
 """Modules whose changes make older moves useless."""
+
+CODE_ROOMS = ("dynamics", "preparation", "sources", "tables")
+"""Rooms beside the simulator's own that may change a table."""
 
 FILES = ("h5ad", "table", "perturbable_genes", "oracle", "grn", "grn_tfs")
 """Options of the data that name files."""
@@ -41,9 +44,10 @@ def digest(facts: Any, arrays: Iterable[NDArray[Any]] = ()) -> str:
 
 @cache
 def code_version(*names: str) -> str:
-    """Return the SHA-256 of modules of this folder, or of all of them and of those in ``sources``."""
-    folder = Path(__file__).parent
-    files = [folder / name for name in names] or sorted([*folder.glob("*.py"), *folder.glob("sources/*.py")])
+    """Return the SHA-256 of modules of the simulator by their names, or of all that a table may follow from."""
+    folder = Path(__file__).parents[1]
+    rooms = ("", *CODE_ROOMS)
+    files = [folder / name for name in names] or sorted(file for room in rooms for file in (folder / room).glob("*.py"))
     return hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()
 
 

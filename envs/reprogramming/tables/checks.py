@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from ... import UserError
-from .data import TRAIN, IntArray, Table
+from .... import UserError
+from ..data import TRAIN, IntArray, Table
 
 COMMON_UNREACHABLE = 0.05
 """Share of pairs without a way above which a table deserves a warning."""
@@ -21,8 +21,8 @@ def describe_table(
     a cell's actions lead to; ``solvable`` the share of pairs of a cell and another type with a path; ``mean_length``
     and ``max_length`` are of these paths. ``stuck`` cells have no action that leaves them.
     """
-    from .goals import goals
-    from .planner import bfs
+    from ..episodes.goals import goals
+    from ..planner import bfs
 
     n, n_actions = table.next.shape
     here = np.arange(n)[:, None]

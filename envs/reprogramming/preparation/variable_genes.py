@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from .data import BoolArray, FloatArray, IntArray
+from ..data import BoolArray, FloatArray, IntArray
 
 THETA = 100.0
 """Overdispersion of counts: the variance of mean m is m + m^2 / theta."""

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .data import BoolArray
-from .options import CurriculumOptions
+from ..data import BoolArray
+from ..options import CurriculumOptions
 
 FIRST_GATE = 2
 """Longest shortest path of the first episodes with ``bfs_gated``."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .data import FloatArray, Goals
+from ..data import FloatArray, Goals
 
 BLOCK = 4096
 """Cells whose features are held in 64 bits at once."""

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from ... import UserError
-from .data import BoolArray, FloatArray, StrArray
+from .... import UserError
+from ..data import BoolArray, FloatArray, StrArray
 
 SMALLEST = 0.1
 """Smallest rank correlation in size of a candidate."""

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import linalg
 
-from ... import UserError
-from .data import BoolArray, FloatArray
+from .... import UserError
+from ..data import BoolArray, FloatArray
 
 CELLS_AT_ONCE = 2_000
 """Cells whose centred expression is in memory at once."""

@@ -1,0 +1,1 @@
+"""Figures of runs and studies, and the tables that they show."""

@@ -1,0 +1,1 @@
+"""What moves cells: drawn or persistent transitions, and combinations of perturbations."""

@@ -1,0 +1,1 @@
+"""What an episode is: starts, targets, rewards, observations, measures."""

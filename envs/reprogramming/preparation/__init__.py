@@ -1,0 +1,1 @@
+"""Steps between measured cells and the cells that networks are fitted to."""
