@@ -11,14 +11,12 @@ from .planner import UNREACHABLE
 if TYPE_CHECKING:
     import pandas as pd
 
-    from .environment import ReprogrammingVectorEnv
+    from .episodes.cells import CellEpisodes
 
 KEYS = ("start", "target")
 
 
-def consult(
-    environment: "ReprogrammingVectorEnv", agent: Any, question: Mapping[str, str]
-) -> tuple[str, "pd.DataFrame"]:
+def consult(environment: "CellEpisodes", agent: Any, question: Mapping[str, str]) -> tuple[str, "pd.DataFrame"]:
     """Let an agent bring one cell to one type; return what it does in words, and a row per step.
 
     Parameters

@@ -8,13 +8,13 @@ import numpy as np
 from ..batched import Metric
 from ..evaluation import Evaluation, Policy, Trajectories, evaluate
 from .data import IntArray, StrArray
-from .metrics import measure_episodes, summarise
+from .episodes.measures import measure_episodes, summarise
 from .planner import UNREACHABLE
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from .environment import ReprogrammingVectorEnv
+    from .episodes.cells import CellEpisodes
     from .task import ReprogrammingTask
 
 METRICS = (
@@ -190,7 +190,7 @@ def action_table(task: "ReprogrammingTask", used: IntArray) -> "pd.DataFrame":
 
 
 def horizon_table(
-    environment: "ReprogrammingVectorEnv", agent: Policy, *, episodes: int | None = None, seed: int = SEED
+    environment: "CellEpisodes", agent: Policy, *, episodes: int | None = None, seed: int = SEED
 ) -> "pd.DataFrame":
     """Return an agent's scalars on validation and test, with the task's horizon and with 36 steps.
 
