@@ -112,19 +112,20 @@ class PersistentDynamics:
         return after if blocked is None else np.where(blocked[after], cell, after)
 
     def simulate(self, cell: IntArray, clamps: IntArray) -> NDArray[np.int64]:
-        """Return the cells that are reached, type by type; nothing is remembered."""
-        reached = np.array(cell, dtype=np.int64)
-        moving = np.flatnonzero((clamps > 0).any(axis=1))
-        kinds = self.simulator.cluster_of_cell[cell]
+        """Return the cells that are reached; moves are made type by type, and nothing is remembered."""
+        moving = (clamps > 0).any(axis=1)
+        kinds = np.where(moving, self.simulator.cluster_of_cell[cell], -1)
+        moved = np.zeros((len(cell), self.space.shape[1]), dtype=np.float32)
         near, n_genes = self.simulator.cell_neighbours.shape[1], len(self.simulator.grn.genes)
         size = max(1, BLOCK_BYTES // (4 * near * n_genes))
         for kind in np.unique(kinds[moving]):
-            own = moving[kinds[moving] == kind]
+            own = np.flatnonzero(kinds == kind)
             for first in range(0, len(own), size):
                 rows = own[first : first + size]
                 moves = self.simulator.moves(cell[rows], clamps=self._conditions(clamps[rows]))
-                reached[rows] = snap(self.space, moves.shift.astype(np.float32)[:, 0], self.gain, rows=cell[rows])
-        return reached
+                moved[rows] = moves.shift[:, 0]
+        # All at once, since every call builds a tree of all places.
+        return snap(self.space, moved, self.gain, rows=cell).astype(np.int64)
 
     def _conditions(self, clamps: IntArray) -> Clamps:
         """Return the genes that each row of clamps holds, and at what expression: one condition per cell."""
