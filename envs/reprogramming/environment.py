@@ -7,9 +7,11 @@ import numpy as np
 
 from ..batched import Demonstrations
 from ..evaluation import Evaluation, Trajectories
+from .config import ReprogrammingConfig
 from .drawing.figure_tables import figure_tables
 from .episodes.cells import CellEpisodes
-from .evaluation import METRICS, horizon_table, measure
+from .evaluation import METRICS, horizon_table, measure, metrics_of
+from .task import ReprogrammingTask
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,7 +23,19 @@ class ReprogrammingVectorEnv(CellEpisodes):
     """A batch of cells, as `CellEpisodes` moves them, with what agents are measured by, compared with and taught."""
 
     metrics = METRICS
-    demonstrator: "Demonstrator | None" = None
+
+    def __init__(
+        self,
+        config: ReprogrammingConfig,
+        *,
+        num_envs: int,
+        seed: int,
+        split: str = "train",
+        task: ReprogrammingTask | None = None,
+    ) -> None:
+        super().__init__(config, num_envs=num_envs, seed=seed, split=split, task=task)
+        self.metrics = metrics_of(self.task)
+        self.demonstrator: Demonstrator | None = None
 
     def measure(self, trajectories: Trajectories) -> Evaluation:
         """Return successes, lengths against shortest ways, and the rest that `evaluation` measures."""

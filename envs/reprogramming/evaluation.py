@@ -7,7 +7,7 @@ import numpy as np
 
 from ..batched import Metric
 from ..evaluation import Evaluation, Policy, Trajectories, evaluate
-from .data import IntArray, StrArray
+from .data import BoolArray, IntArray, StrArray
 from .episodes.measures import measure_episodes, summarise
 from .planner import UNREACHABLE
 
@@ -28,6 +28,11 @@ METRICS = (
     Metric("revisits", "lower", "steps of an episode to a cell in which it has been"),
     Metric("self_loops", "lower", "steps of an episode that leave the cell as it is"),
 )
+UNSEEN = (
+    Metric("success_unseen", "higher", "success of episodes whose target type training held out"),
+    Metric("length_ratio_unseen", "lower", "taken over shortest length, mean over successes among them"),
+)
+"""What is measured besides where types are held out."""
 DESCRIPTIVE = ("solvable", "activation", "unused_actions")
 """Scalars that are neither good nor bad: the share of episodes with a way within the horizon, which bounds success, the
 share of actions that overexpress a gene, and how many actions no evaluated step takes."""
@@ -40,11 +45,17 @@ DISTANCE_BINS = (1, 3, 5, 7, 9, 11, 16, 21)
 """Least shortest lengths of the bins that episodes are grouped in."""
 
 
+def metrics_of(task: "ReprogrammingTask") -> tuple[Metric, ...]:
+    """Return what matters in a task: `METRICS`, and `UNSEEN` where types are held out."""
+    return METRICS if task.trainable.all() else (*METRICS, *UNSEEN)
+
+
 def measure(task: "ReprogrammingTask", trajectories: Trajectories, horizon: int | None = None) -> Evaluation:
     """Return scalars over whole episodes, a row per episode, and tables.
 
     Of every step ``info`` needs ``start``, ``target``, ``action`` and ``cell``, the cell that was reached, and
-    ``success``. Scalars are `SCALARS`, without what no episode defines.
+    ``success``. Scalars are `SCALARS`, without what no episode defines, and with types held out also those of episodes
+    that aim at them.
 
     Parameters
     ----------
@@ -73,12 +84,21 @@ def measure(task: "ReprogrammingTask", trajectories: Trajectories, horizon: int 
     episodes = episode_table(task, steps, measures)
     used = np.bincount(steps["action"], minlength=task.n_actions)
     scalars = summarise(measures) | {"unused_actions": float((used == 0).sum())}
+    scalars |= unseen_scalars(measures, ~task.trainable[steps["target"][steps["begins"]]])
     tables = {
         "groups": group_table(episodes, measures),
         "paths": path_table(task, steps),
         "actions": action_table(task, used),
     }
     return Evaluation(scalars, episodes, tables)
+
+
+def unseen_scalars(measures: dict[str, Any], unseen: BoolArray) -> dict[str, float]:
+    """Return the scalars `UNSEEN`, those of episodes (n_episodes,) with a held-out target."""
+    if not unseen.any():
+        return {}
+    own = summarise({key: values[unseen] for key, values in measures.items()})
+    return {metric.name: own[key] for metric in UNSEEN if (key := metric.name.removesuffix("_unseen")) in own}
 
 
 def sort_steps(task: "ReprogrammingTask", trajectories: Trajectories) -> dict[str, Any]:
@@ -196,7 +216,7 @@ def horizon_table(
 
     At most ``episodes`` are played on each, and no more than the environment counts out.
 
-    Columns: ``split``, ``horizon``, ``episodes`` and `SCALARS`.
+    Columns: ``split``, ``horizon``, ``episodes``, `SCALARS`, and with types held out those of `UNSEEN`.
     """
     import pandas as pd
 
@@ -208,4 +228,7 @@ def horizon_table(
             count = sibling.suggested_episodes
             found = evaluate(agent, sibling, episodes=count if episodes is None else min(episodes, count), seed=seed)
             rows.append({"split": split, "horizon": horizon, "episodes": len(found.episodes)} | found.scalars)
-    return pd.DataFrame(rows, columns=["split", "horizon", "episodes", *SCALARS])
+    unseen = (
+        [] if environment.task.trainable.all() else [metric.name for metric in METRICS if metric.name.endswith(UNSEEN)]
+    )
+    return pd.DataFrame(rows, columns=["split", "horizon", "episodes", *SCALARS, *unseen])

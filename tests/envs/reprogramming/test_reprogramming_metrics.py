@@ -23,7 +23,7 @@ from bioppo.envs.reprogramming.metrics import (
     measure_episodes,
     summarise,
 )
-from bioppo.envs.reprogramming.options import TaskOptions
+from bioppo.envs.reprogramming.options import SplitOptions, TaskOptions
 from bioppo.envs.reprogramming.task import ReprogrammingTask
 
 GOLDEN = json.loads((Path(__file__).parents[2] / "data" / "reprogramming" / "metrics.json").read_text())
@@ -200,6 +200,28 @@ def test_a_longer_horizon_is_kept_to_by_a_script(golden_task: ReprogrammingTask)
 def test_numbers_of_the_thesis_project_stand_in_our_columns() -> None:
     rows = read_reference("reprogramming_bannink2025")["rows"]
     assert {key for row in rows for key in row} - {"variant"} <= {metric.name for metric in METRICS}
+
+
+def test_targets_that_training_held_out_are_measured_apart_for_agents_and_baselines(
+    golden_task: ReprogrammingTask,
+) -> None:
+    held_out = golden_task.types[1]
+    config = ReprogrammingConfig(task=golden_task.config.task, data_split=SplitOptions(holdout_types=[str(held_out)]))
+    task = ReprogrammingTask(golden_task.table, config)
+    environment = ReprogrammingVectorEnv(config, num_envs=16, seed=0, split="test", task=task)
+    agents = environment.baselines() | {"random": RandomPolicy(environment)}
+    assert "bfs" in agents
+    assert {"success_unseen", "length_ratio_unseen"} <= {metric.name for metric in environment.metrics}
+    for name, agent in agents.items():
+        found = evaluate(agent, task, "test", episodes=200)
+        own = found.episodes[found.episodes["target_type"] == held_out]
+        assert 0 < len(own) < 200
+        assert found.scalars["success_unseen"] == pytest.approx(own["success"].mean()), name
+        ratio = own["length_ratio"].mean()
+        assert found.scalars.get("length_ratio_unseen", np.nan) == pytest.approx(ratio, nan_ok=True), name
+    table = horizon_table(environment, agents["bfs"], episodes=64)
+    assert table["length_ratio_unseen"].tolist() == [1.0] * 4
+    assert not [key for key in evaluate(agents["bfs"], golden_task, episodes=50).scalars if key.endswith("_unseen")]
 
 
 def test_bins_of_shortest_lengths_have_names() -> None:
