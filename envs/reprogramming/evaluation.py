@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .episodes.cells import CellEpisodes
     from .task import ReprogrammingTask
 
-METRICS = (
+METRICS: tuple[Metric, ...] = (
     Metric("success", "higher", "share of episodes that reach a goal cell of the target type within the horizon"),
     Metric("success_solvable", "higher", "the same of episodes whose shortest way is within the horizon"),
     Metric("spl", "higher", "success times shortest over taken length, mean over episodes"),
@@ -228,7 +228,5 @@ def horizon_table(
             count = sibling.suggested_episodes
             found = evaluate(agent, sibling, episodes=count if episodes is None else min(episodes, count), seed=seed)
             rows.append({"split": split, "horizon": horizon, "episodes": len(found.episodes)} | found.scalars)
-    unseen = (
-        [] if environment.task.trainable.all() else [metric.name for metric in METRICS if metric.name.endswith(UNSEEN)]
-    )
+    unseen = [metric.name for metric in metrics_of(environment.task)[len(METRICS) :]]
     return pd.DataFrame(rows, columns=["split", "horizon", "episodes", *SCALARS, *unseen])
