@@ -158,9 +158,10 @@ class BlockStore:
     def _remove_others(self) -> None:
         """Remove blocks of other plans, and what a killed process left half-written."""
         kept = {block.file for block in self.blocks}
-        for path in [*self.folder.glob(f"{FOLDER}/*"), *self.folder.glob(f"{FOLDER}/.*.part")]:
-            if path.name not in kept:
-                path.unlink(missing_ok=True)
+        for pattern in (f"{FOLDER}/*", f"{FOLDER}/.*.part", f".{MANIFEST}.*.part"):
+            for path in self.folder.glob(pattern):
+                if path.name not in kept:
+                    path.unlink(missing_ok=True)
 
 
 def _covers(there: list[Block], wanted: list[Block]) -> bool:

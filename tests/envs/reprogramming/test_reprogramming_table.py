@@ -492,9 +492,10 @@ def test_a_damaged_block_alone_is_computed_again(simulation, table, tmp_path):
 @pytest.mark.usefixtures("small_blocks")
 def test_blocks_of_other_cells_and_damaged_manifests_do_not_count(simulation, table, tmp_path):
     make(simulation, options(sigma=0.1), folder=tmp_path)
-    (tmp_path / "blocks" / ".half.npz.1.part").write_bytes(b"half")
+    for name in ("blocks/.half.npz.1.part", ".manifest.json.1.part"):
+        (tmp_path / name).write_bytes(b"half")
     np.testing.assert_array_equal(make(simulation, options(), folder=tmp_path).next, table.next)
-    assert not list(tmp_path.glob("blocks/.*"))
+    assert not list(tmp_path.rglob(".*.part"))
     (tmp_path / "manifest.json").write_text("{")
     with pytest.warns(UserWarning, match=r"manifest.json is damaged, so all blocks are computed again"):
         np.testing.assert_array_equal(make(simulation, options(), folder=tmp_path).next, table.next)
