@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .legends import legend_below
+
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
@@ -87,7 +89,7 @@ def draw_success_of_study(curves: "pd.DataFrame") -> "Figure":
         mark_phases(axes, medians, colour=colour if len(variants) > 1 else "0.6")
     furnish(axes)
     axes.set_title("mean over seeds, band from worst to best", loc="left", fontsize="medium", pad=14)
-    figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize="small")
+    legend_below(figure, ncols=2)
     return figure
 
 

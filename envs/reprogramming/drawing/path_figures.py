@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .legends import legend_below
+
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
@@ -58,7 +60,7 @@ def draw_paths(data: "pd.DataFrame") -> "Figure":
             draw_way(panel, way, colour, extent_of(cells))
             panel.set_title(title_of(way, series), loc="left", fontsize="medium")
             panel.set_xlabel(list_actions(way), fontsize=7.5, loc="left")
-    figure.legend(handles=make_key(), loc="outside lower center", ncols=6, frameon=False, fontsize="small")
+    legend_below(figure, handles=make_key(), ncols=6)
     return figure
 
 
