@@ -2,6 +2,11 @@
 
 What is clamped is a row (max_clamps,) of action positions + 1, the largest first, 0 where nothing is. No table can hold
 where all cells go under all such rows, so that moves are simulated when they are needed, and kept for a while.
+
+Masks follow what is clamped, and all forms of observation show it. The networks of `policies` read cell and target
+alone: they act as if nothing were clamped, and an afterstate network compares the next cells of the memoryless table,
+which are where actions lead only while nothing else holds. So do the table's baselines. A policy that is to know what
+is clamped reads ``task.obs=dict`` or ``features``.
 """
 
 from collections import OrderedDict
