@@ -1,6 +1,6 @@
 """From options to what a table is built from: prepared cells, their network and the actions."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -54,11 +54,20 @@ def load_simulation(config: ReprogrammingConfig) -> Simulation:
         grn = fit_network(prepared, config)
         source = f"landscape {data.preset}, seed {data.seed}" if data.kind == "landscape" else f"h5ad {data.h5ad}"
     actions = make_actions(grn, prepared, config)
+    prepared = replace(prepared, log=(*prepared.log, *note_inactive(grn, data.gene_order)))
     if config.dynamics.multi_gene is not None:
         from .dynamics.multi_gene import add_combinations
 
         actions = add_combinations(actions, config.dynamics.multi_gene)
     return Simulation(prepared, grn, actions, source)
+
+
+def note_inactive(grn: Grn, order: list[str] | None) -> list[str]:
+    """Return a line that names the transcription factors without actions, since they act on no other gene; or none."""
+    inactive = np.sort(grn.tfs[~grn.active]).tolist()
+    if order is not None or not inactive:
+        return []
+    return [f"{len(inactive)} transcription factors act on no other gene and have no actions: {', '.join(inactive)}"]
 
 
 def fit_network(prepared: Prepared, config: ReprogrammingConfig) -> Grn:

@@ -14,6 +14,7 @@ from bioppo.envs.reprogramming.config import ReprogrammingConfig
 from bioppo.envs.reprogramming.data import TRAIN, Grn
 from bioppo.envs.reprogramming.options import SimOptions
 from bioppo.envs.reprogramming.propagate import observed_range, simulate, simulate_dense, stack_clamps
+from bioppo.envs.reprogramming.simulation import note_inactive
 
 DATA = Path(__file__).parents[2] / "data" / "reprogramming"
 META = json.loads((DATA / "meta.json").read_text())
@@ -193,6 +194,10 @@ def test_actions_are_knock_outs_then_overexpressions_of_active_genes() -> None:
     assert [next(iter(condition.values())) for condition in actions.conditions[:8]] == [0.0] * 8
     levels = [next(iter(condition.values())) for condition in actions.conditions[8:]]
     np.testing.assert_allclose(levels, INPUTS["oe_from_lognorm"][active])
+    without = NAMES["tfs"][~active].tolist()
+    sentence = f"2 transcription factors act on no other gene and have no actions: {', '.join(sorted(without))}"
+    assert note_inactive(grn, None) == [sentence]
+    assert note_inactive(grn, chosen) == []
     config.data.gene_order = [chosen[3], chosen[0]]
     actions = overexpression.make_actions(grn, prepared(), config)
     assert actions.names.tolist() == [f"{kind} {gene}" for kind in ("KO", "OE") for gene in (chosen[3], chosen[0])]
