@@ -35,11 +35,7 @@ def add_combinations(actions: Actions, source: str) -> Actions:
         If an action is unknown, a combination perturbs a gene twice or is there twice, or there are too many columns.
     """
     wanted = _pairs(actions, source) if source.startswith(PAIRS) else _read(Path(source))
-    if len(actions.names) + len(wanted) > LIMIT:
-        raise UserError(
-            f"dynamics.multi_gene={source}: {len(wanted)} combinations beside {len(actions.names)} actions are more "
-            f"than {LIMIT} columns, so name fewer genes or combinations."
-        )
+    check_count(len(wanted), actions, source)
     position = {str(name): index for index, name in enumerate(actions.names)}
     names, conditions, activates = list(map(str, actions.names)), list(actions.conditions), list(actions.activates)
     for parts in wanted:
@@ -65,16 +61,20 @@ def add_combinations(actions: Actions, source: str) -> Actions:
     return Actions(np.array(names), tuple(conditions), np.array(activates, dtype=bool))
 
 
+def check_count(count: int, actions: Actions, source: str) -> None:
+    """Raise UserError if so many combinations beside these actions are too many columns."""
+    if count + len(actions.names) > LIMIT:
+        raise UserError(
+            f"dynamics.multi_gene={source}: {count} combinations beside {len(actions.names)} actions are more than "
+            f"{LIMIT} columns, so name fewer genes or combinations."
+        )
+
+
 def _pairs(actions: Actions, source: str) -> list[tuple[str, ...]]:
     genes = [gene.strip() for gene in source.removeprefix(PAIRS).split(",") if gene.strip()]
     if len(genes) < 2 or len(set(genes)) < len(genes):
         raise UserError(f"dynamics.multi_gene={source}: give two or more different genes, such as pairs:Gata1,Spi1.")
-    ways = 2 * len(genes) * (len(genes) - 1)
-    if ways + len(actions.names) > LIMIT:
-        raise UserError(
-            f"dynamics.multi_gene={source}: {ways} combinations beside {len(actions.names)} actions are more than "
-            f"{LIMIT} columns, so name fewer genes or combinations."
-        )
+    check_count(2 * len(genes) * (len(genes) - 1), actions, source)  # before they are all written down
     return [
         (f"{first_way} {first}", f"{second_way} {second}")
         for first, second in combinations(genes, 2)
