@@ -45,7 +45,7 @@ def main() -> None:
     run("data build", ["data", "build", "reprogramming", *options[1:], "env.data.kind=h5ad"])
     run("train", ["train", *options, "algo=masked_ppo", f"results={folder / 'results'}"])
     for file in folder.glob("results/**/result.json"):
-        scalars = json.loads(file.read_text())["scalars"]
+        scalars = json.loads(file.read_text())
         for agent in ("last", "best", "greedy", "greedy_no_revisit", "distance_net", "bfs", "random"):
             found = {key: round(scalars[f"{agent}/{key}"], 3) for key in KEYS if f"{agent}/{key}" in scalars}
             print(f"  {agent:<18} {found}")
