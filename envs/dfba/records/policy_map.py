@@ -45,8 +45,7 @@ def policy_map(environment: BatchedCulture, policy: Any, episode: Episode) -> "p
         chosen = axes_of(states, environment.seen.columns[name], len(case.agents))
         if chosen is None:
             continue
-        for share in MOMENTS:
-            step = min(int(share * len(states)), len(states) - 1)
+        for step in sorted({min(int(share * len(states)), len(states) - 1) for share in MOMENTS}):
             parts += slice_of(environment, policy, name, states, step, chosen, float(episode.time_h[step]))
     return pd.concat(parts[1:] or parts, ignore_index=True)
 
