@@ -9,7 +9,7 @@ import pytest
 from bioppo.cli.list import KINDS
 from bioppo.cli.main import COMMANDS, main
 from bioppo.cli.overrides import sweep_directory
-from bioppo.configs.registry import GROUPS
+from bioppo.configs.registry import GROUPS, yaml_choices
 from bioppo.configs.schema import RunConfig, to_run_config
 
 SMALL = (
@@ -60,7 +60,7 @@ def test_every_choice_is_listed_with_its_meaning(group, capsys):
     assert run(f"list {group}") == 0
     lines = capsys.readouterr().out.splitlines()
     lines = [line for line in lines if not line.endswith(KIND_HEADINGS)]
-    assert sorted(line.split()[0] for line in lines) == sorted(GROUPS[group])
+    assert sorted(line.split()[0] for line in lines) == sorted({*GROUPS[group], *yaml_choices(group)})
     assert all(len(line.split(maxsplit=1)[1]) > 10 for line in lines)
     assert run("list") == 0
     everything = capsys.readouterr().out
