@@ -1,7 +1,8 @@
 """Single-cell responses to perturbations: one episode moves one control cell towards the observed effect."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from ..lazy_attributes import lazy_attributes
 
 if TYPE_CHECKING:
     from .data import PerturbationData
@@ -32,9 +33,4 @@ MODULES = {
     "split_data": "splits",
 }
 
-
-def __getattr__(name: str) -> Any:
-    """Import what is asked for and no more: composing a config reads options that lie beside these modules."""
-    if name not in MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f".{MODULES[name]}", __name__), name)
+__getattr__ = lazy_attributes(__name__, MODULES)

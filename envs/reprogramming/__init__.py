@@ -1,7 +1,8 @@
 """Reprogramming cells: sequences of knock-outs and overexpressions on measured cells, with the optimum known."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from ..lazy_attributes import lazy_attributes
 
 if TYPE_CHECKING:
     from .data import Actions, Cells, Goals, Grn, Prepared, Table
@@ -35,9 +36,4 @@ MODULES = {
     "load_task": "task",
 }
 
-
-def __getattr__(name: str) -> Any:
-    """Import what is asked for and no more: composing a config reads options that lie beside these modules."""
-    if name not in MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f".{MODULES[name]}", __name__), name)
+__getattr__ = lazy_attributes(__name__, MODULES)

@@ -25,7 +25,7 @@ from .task import ReprogrammingTask
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"leaky_relu": nn.LeakyReLU, "relu": nn.ReLU, "tanh": nn.Tanh}
 
-GREEDY_SCALE = 3.0
+PREFERENCE_WEIGHT = 3.0
 """Weight of what an afterstate network learns, beside the similarity that it begins with."""
 
 
@@ -238,7 +238,7 @@ class AfterstatePolicy(IndexedActorCritic):
             keys = self.target_network(self.centroids) * scale
             own = self.value_target_network
             preference, value = preference @ keys.T, value @ (keys if own is None else own(self.centroids) * scale).T
-        score: Tensor = GREEDY_SCALE * preference + self.kappa * self.similarity  # type: ignore[operator]
+        score: Tensor = PREFERENCE_WEIGHT * preference + self.kappa * self.similarity  # type: ignore[operator]
         return score, value.contiguous()
 
 
