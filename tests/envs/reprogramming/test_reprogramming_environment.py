@@ -5,13 +5,11 @@ from dataclasses import replace
 import gymnasium
 import numpy as np
 import pytest
-import yaml
 from gymnasium.utils.env_checker import check_env as check_gymnasium
 from stable_baselines3.common.env_checker import check_env as check_stable_baselines
 
 import bioppo
 from bioppo import UserError
-from bioppo.cli.main import main
 from bioppo.envs.batched import ActionError
 from bioppo.envs.evaluation import evaluate, gather
 from bioppo.envs.reprogramming.baselines import ShortestPathPolicy
@@ -271,35 +269,3 @@ def test_shares_of_steps_are_logged_and_forgotten(make):
     for key in ("activation", "self_loop", "forced_stay"):
         assert scalars[key] == pytest.approx(np.mean([info[key] for info in seen]))
     assert not environment.training_scalars()
-
-
-def test_the_published_preset_value_by_value(capsys):
-    words = ["experiment=reprogramming_bannink2025", "env.data.h5ad=cells.h5ad", "env.data.grn=regulators.csv"]
-    assert main(["train", *words, "--cfg", "job", "--resolve"]) == 0
-    config = yaml.safe_load(capsys.readouterr().out)
-    env, algo = config["env"], config["algo"]
-    expected = {
-        "data": {"max_cells": 30_000, "n_genes": 3_000},
-        "data_split": {"val": 0.05, "test": 0.05, "before_imputation": False},
-        "impute": {"method": "balanced", "k": 750},
-        "grn": {"alpha": 10.0, "filter": "bagging", "max_p_value": 0.001, "max_edges": 2_000, "fit_on": "all"},
-        "sim": {"backend": "builtin", "n_propagation": 3, "oe": "mean_sd", "oe_layer": "lognorm"},
-        "table": {"neighbors": 200, "plus_one": False, "sigma": 0.05, "nan_policy": "celloracle", "shift": "unit"},
-        "dynamics": {"kind": "table", "persist": "none", "multi_gene": None},
-        "task": {"reward": "cosine", "step_penalty": -1.0, "scale": 5.0, "goal_bonus": 0.0, "gamma": 0.9831}
-        | {"success_percentile": 25.0, "trim_percentile": 95.0, "horizon": 20, "block_heldout": "train"}
-        | {"starts": "all", "obs_noise": 0.0},
-        "curriculum": {"kind": "nearest_types_time", "targets_per_phase": 6, "first_phase_steps": 100_000}
-        | {"phase_step_increase": 100_000, "horizon_increase": 4},
-    }
-    for part, values in expected.items():
-        assert env[part] | values == env[part], part
-    assert env["num_envs"] == 8
-    expected = {"policy": "embedding", "optimizer": "adamw", "weight_decay": 1e-2, "learning_rate": 1.07e-4}
-    expected |= {"n_steps": 1024, "batch_size": 64, "n_epochs": 11, "gamma": 0.9831, "gae_lambda": 0.9013}
-    expected |= {"clip_range": 0.2141, "ent_coef": 0.0054, "vf_coef": 0.4075, "max_grad_norm": 0.6452}
-    expected |= {"schedule": "late", "schedule_start": 0.6, "reward_scale": 1.0}
-    assert algo | expected == algo
-    sizes = {"branch_sizes": [512, 128], "actor_sizes": [256, 64], "critic_sizes": [128, 64], "components": None}
-    assert algo["policy_options"] == sizes | {"activation": "leaky_relu"}
-    assert (config["budget"], config["evaluation"]["every"]) == (2_500_000, 500_000)
