@@ -44,7 +44,7 @@ MISTAKES = {
     "sweep env=kinetic algo=ppo,sac seed=0": "algo=sac does not exist",
     "list envs": "invalid choice: 'envs'",
     "evaluate": "the following arguments are required: run",
-    "evaluate nowhere": "nowhere is not a run directory: it has no config.yaml.",
+    "evaluate nowhere": "nowhere is not a run directory: it has no config.yaml, so give one that bioppo train made.",
     "table nowhere": "nowhere",
     "plot nowhere": "nowhere",
 }
