@@ -30,7 +30,9 @@ def read_config(run_directory: Path) -> dict[str, Any]:
     try:
         config = yaml.load(file.read_bytes(), Loader=LOADER)
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise UserError(f"{run_directory} is not a run directory: it has no config.yaml, so give one that bioppo train made.") from error
+        raise UserError(
+            f"{run_directory} is not a run directory: it has no config.yaml, so give one that bioppo train made."
+        ) from error
     except (yaml.YAMLError, UnicodeDecodeError):
         config = None
     whole = (
